@@ -1,0 +1,1 @@
+"""What an arm costs: MACs, latency, memory, by stage."""

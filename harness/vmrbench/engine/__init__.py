@@ -1,0 +1,1 @@
+"""Training, predicting and running one cell."""

@@ -1,0 +1,1 @@
+"""Evaluation conventions, versioned."""

@@ -1,0 +1,124 @@
+"""What plug-ins build. Nothing here is subclassed: an object that has the methods is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from vmrbench.types import Annotation, AxisMoments, Batch, DistillTargets, Sample, TrimDecision
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A moment retrieval model; also a `torch.nn.Module`. It never learns how clips were chosen."""
+
+    def forward(self, batch: Batch) -> Any:
+        """The inference path and nothing else; reads no labels. Returns the backbone's private outputs."""
+
+    def loss(self, outputs: Any, batch: Batch) -> Mapping[str, Tensor]:
+        """Weighted terms, to be summed; training-only passes live here."""
+
+    def predict(self, outputs: Any, batch: Batch) -> AxisMoments:
+        """Ranked or unranked moments on the clip axis."""
+
+
+@runtime_checkable
+class SharesEncoder(Protocol):
+    """A backbone whose cross-modal encoder can be borrowed by a selector (capability `encode`)."""
+
+    def encode(self, batch: Batch) -> Tensor:
+        """[B, L, d] fused per-clip embedding of video and query; d is `embedding_width`."""
+
+    @property
+    def embedding_width(self) -> int:
+        """Width d of what `encode` returns."""
+
+
+@runtime_checkable
+class Distillable(Protocol):
+    """A backbone that offers targets to distillation (capability `distill`)."""
+
+    def distill_targets(self, outputs: Any, batch: Batch) -> DistillTargets:
+        """What of `outputs` a student can imitate."""
+
+
+class ClipAccess(Protocol):
+    """What a trimmer may do with the expensive side of a batch."""
+
+    def preview(self, keep: Tensor) -> Tensor | None:
+        """[B, L, d] the backbone's own encoder on the video with only `keep` expensive; None where it shares none.
+
+        keep: [B, L] 0/1, float or boolean, may carry a gradient. Fetches what it has not fetched before.
+        """
+
+    def fetch(self, keep: Tensor) -> Tensor:
+        """[B, L, D] expensive features of the clips in `keep`, zero elsewhere. Every new clip is counted once."""
+
+
+@runtime_checkable
+class Trimmer(Protocol):
+    """Decides which clips get expensive features; also a `torch.nn.Module`."""
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        """Read query and index (`batch.clips` is empty, [B, L, 0]) and decide."""
+
+    def loss(
+        self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
+    ) -> Mapping[str, Tensor]:
+        """Weighted terms of the selection and of distillation; empty for a trimmer that learns nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureFacts:
+    """Where the numbers of one feature group come from, for the record and for the cost.
+
+    encoder: name of an `EncoderSpec`; width: feature width; passes_per_clip: encoder passes that one clip row costs.
+    """
+
+    encoder: str
+    width: int
+    passes_per_clip: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What the record and the report say of a data set.
+
+    clips, text: the expensive and the query features; index: group name to facts, in channel order, empty where
+    there is no index; clip_seconds: length of a clip row; fingerprint: hash of annotations and features;
+    stamps: lines printed beside every number, such as SIMULATED FEATURES; notes: further facts, plain values.
+    """
+
+    clip_seconds: float
+    clips: FeatureFacts
+    text: FeatureFacts
+    index: Mapping[str, FeatureFacts]
+    fingerprint: str
+    stamps: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Split(Protocol):
+    """One split of a data set; indexable, so that a `torch.utils.data.DataLoader` takes it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int) -> Sample: ...
+
+    @property
+    def annotations(self) -> Sequence[Annotation]:
+        """The annotations in the order of the samples, without reading features."""
+
+
+@runtime_checkable
+class VmrDataset(Protocol):
+    """A data set with its splits `train`, `val`, `test`."""
+
+    @property
+    def facts(self) -> DatasetFacts: ...
+
+    def split(self, name: str) -> Split:
+        """Raises DataError for a split that is not there or is empty."""

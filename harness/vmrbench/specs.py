@@ -1,0 +1,145 @@
+"""What hooks return: frozen descriptions of plug-ins, cheap to make, with the published defaults as option classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import nn
+
+from vmrbench.protocols import VmrDataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dims:
+    """Widths a backbone is built for: `video` of its clip rows, `text` of its query tokens."""
+
+    video: int
+    text: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrimDims:
+    """Widths a trimmer is built for.
+
+    index: width of the index features; text: of query tokens; embedding: of `ClipAccess.preview`, None where the
+    backbone shares no encoder.
+    """
+
+    index: int
+    text: int
+    embedding: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """A backbone plug-in.
+
+    options: a frozen dataclass with the published defaults; presets: named option overrides;
+    key_map: official state-dict key -> ours, None where official weights are not supported;
+    axis: `clips` (reads rows as they are) or `grid` (pools rows to a fixed grid);
+    capabilities: subset of {"encode", "distill"}; device_exceptions: reasons for leaving the device discipline.
+    """
+
+    name: str
+    summary: str
+    source: str
+    options: type
+    build: Callable[[Any, Dims], nn.Module]
+    revision: int = 1
+    axis: Literal["clips", "grid"] = "clips"
+    capabilities: frozenset[str] = frozenset()
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    key_map: Callable[[str], str | None] | None = None
+    device_exceptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrimmerSpec:
+    """A trimmer plug-in.
+
+    input: `fine` (the backbone sees expensive features only, no index), or `fill` (index features stand in where
+    a clip was not kept); needs_index: reads index features to select; train: `none`, or `joint` with the backbone;
+    reads_labels: an oracle; keep_ratio: name of the option that holds it, for reports.
+    """
+
+    name: str
+    summary: str
+    source: str
+    options: type
+    build: Callable[[Any, TrimDims], nn.Module]
+    revision: int = 1
+    input: Literal["fine", "fill"] = "fill"
+    needs_index: bool = True
+    train: Literal["none", "joint"] = "none"
+    reads_labels: bool = False
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A data set plug-in. build: options -> data set; relative paths in options are resolved before."""
+
+    name: str
+    summary: str
+    source: str
+    options: type
+    build: Callable[[Any], VmrDataset]
+    revision: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec:
+    """What a feature encoder costs.
+
+    role: clip, index or text; dim: feature width; clip_seconds: video time one pass sees (0 for text);
+    macs_per_clip: multiply-adds of one pass; basis: how that number is known; source: where from.
+    """
+
+    name: str
+    summary: str
+    role: Literal["clip", "index", "text"]
+    dim: int
+    clip_seconds: float
+    macs_per_clip: float
+    basis: Literal["measured", "declared"]
+    source: str
+    revision: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """A metric over stored predictions.
+
+    compute: (predictions, truth) -> one value a query, both in the same order; see `vmrbench.score`.
+    """
+
+    name: str
+    summary: str
+    unit: str
+    higher_is_better: bool
+    compute: Callable[..., Any]
+    revision: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReporterSpec:
+    """Writes a report: write(records, options, path) -> paths written."""
+
+    name: str
+    summary: str
+    options: type
+    write: Callable[..., Any]
+    revision: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LauncherSpec:
+    """Runs jobs: launch(jobs, options) runs every job and never stops at a failed one."""
+
+    name: str
+    summary: str
+    options: type
+    launch: Callable[..., Any]
+    revision: int = 1

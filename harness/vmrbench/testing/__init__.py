@@ -1,0 +1,1 @@
+"""Factories and conformance suites, for our tests and for those of plug-in authors."""

@@ -1,0 +1,1 @@
+"""Applying a trim decision to a batch, and the way back from clip axis to seconds."""
