@@ -54,6 +54,9 @@ class ClipAccess(Protocol):
         keep: [B, L] 0/1, float or boolean, may carry a gradient. Fetches what it has not fetched before.
         """
 
+    def rows(self, keep: Tensor) -> Batch:
+        """The batch a backbone reads when only `keep` [B, L] is expensive; fetches what it has not fetched before."""
+
     def fetch(self, keep: Tensor) -> Tensor:
         """[B, L, D] expensive features of the clips in `keep`, zero elsewhere. Every new clip is counted once."""
 
@@ -69,6 +72,14 @@ class Trimmer(Protocol):
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
     ) -> Mapping[str, Tensor]:
         """Weighted terms of the selection and of distillation; empty for a trimmer that learns nothing."""
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A trimmer whose training changes over time, such as an annealed temperature."""
+
+    def set_progress(self, share: float) -> None:
+        """Called before every epoch with the share of the training that is done, 0..1."""
 
 
 @dataclass(frozen=True, kw_only=True)

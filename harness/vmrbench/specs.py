@@ -23,12 +23,13 @@ class Dims:
 class TrimDims:
     """Widths a trimmer is built for.
 
-    index: width of the index features; text: of query tokens; embedding: of `ClipAccess.preview`, None where the
-    backbone shares no encoder.
+    index: width of the index features; text: of query tokens; rows: of `ClipAccess.rows`; embedding: of
+    `ClipAccess.preview`, None where the backbone shares no encoder.
     """
 
     index: int
     text: int
+    rows: int
     embedding: int | None
 
 
@@ -60,8 +61,8 @@ class TrimmerSpec:
     """A trimmer plug-in.
 
     input: `fine` (the backbone sees expensive features only, no index), or `fill` (index features stand in where
-    a clip was not kept); needs_index: reads index features to select; train: `none`, or `joint` with the backbone;
-    reads_labels: an oracle; keep_ratio: name of the option that holds it, for reports.
+    a clip was not kept); needs_index: index features must exist; train: `none`, or `joint` with the backbone;
+    reads_labels: an oracle. Where there is a budget its option is called `keep_ratio`.
     """
 
     name: str
@@ -112,7 +113,7 @@ class EncoderSpec:
 class MetricSpec:
     """A metric over stored predictions.
 
-    compute: (predictions, truth) -> one value a query, both in the same order; see `vmrbench.score`.
+    compute: (predictions, truth) -> one value a query; both are `vmrbench.score.moments.MomentTable`s, in one order.
     """
 
     name: str
@@ -125,7 +126,7 @@ class MetricSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ReporterSpec:
-    """Writes a report: write(records, options, path) -> paths written."""
+    """Writes a report: write(summary, path) -> paths written; summary: `vmrbench.report.summary.SweepSummary`."""
 
     name: str
     summary: str

@@ -1,0 +1,54 @@
+"""What a trimmer may see of the expensive side: only clips it has kept, each fetched once and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vmrbench.types import Batch
+
+Preview = Callable[[Batch], Tensor]
+Fill = Callable[[Batch, Tensor, Tensor], Batch]
+
+
+def withhold_clips(batch: Batch) -> Batch:
+    """The batch a trimmer gets: no expensive features ([B, L, 0])."""
+    return replace(batch, clips=batch.clips[..., :0], fine_weight=torch.zeros_like(batch.fine_weight))
+
+
+class CountingAccess:
+    """Expensive features on request.
+
+    At inference (`training=False`) a clip is read when it is first kept and its features are held back until then;
+    in training all of them are known and the gradient to `keep` reaches every clip.
+
+    fetched: [B, L] boolean, what has been asked for so far; reads: [B, L] how often each clip was read.
+    """
+
+    def __init__(self, batch: Batch, fill: Fill, encode: Preview | None, *, training: bool) -> None:
+        self._source, self._withheld = batch, withhold_clips(batch)
+        self._fill, self._encode, self._training = fill, encode, training
+        self._held = batch.clips if training else torch.zeros_like(batch.clips)
+        self.fetched = torch.zeros_like(batch.clip_mask)
+        self.reads = torch.zeros_like(batch.clip_mask, dtype=torch.long)
+
+    def fetch(self, keep: Tensor) -> Tensor:
+        """[B, L, D] expensive features of the clips in `keep` [B, L], zero elsewhere; reads only new ones."""
+        wanted = (keep.detach() > 0) & self._source.clip_mask
+        new = wanted & ~self.fetched
+        self.reads = self.reads + new
+        self.fetched = self.fetched | new
+        if not self._training:
+            self._held = torch.where(new[..., None], self._source.clips, self._held)
+        return self._held * keep.to(self._held.dtype)[..., None]
+
+    def rows(self, keep: Tensor) -> Batch:
+        """The batch a backbone reads when `keep` [B, L] has expensive features."""
+        return self._fill(self._withheld, self._held if self._training else self.fetch(keep), keep)
+
+    def preview(self, keep: Tensor) -> Tensor | None:
+        """[B, L, d] the backbone's own encoder on `rows(keep)`; None where it shares none."""
+        return None if self._encode is None else self._encode(self.rows(keep))

@@ -1,0 +1,36 @@
+"""Noise that depends on the sample alone: the same on every device, in every batch, in every run."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_BITS = 31
+_MODULUS = 2**_BITS
+
+
+def sample_uniform(sample_ids: Sequence[str], length: int, seed: int, like: Tensor) -> Tensor:
+    """[B, length] numbers in (0, 1) drawn from (sample id, seed, position), on the device of `like`.
+
+    An integer hash rather than a generator: a generator's draws would depend on batch neighbours and on the device.
+
+    Source:
+        The finaliser is of the family of Steele et al., Fast Splittable Pseudorandom Number Generators, 2014,
+        cut to 31 bits.
+    """
+    keys = [zlib.crc32(f"{seed}:{name}".encode()) % _MODULUS for name in sample_ids]
+    key = torch.tensor(keys, dtype=torch.long, device=like.device)[:, None]
+    place = torch.arange(length, dtype=torch.long, device=like.device)[None]
+    state = (key + (place + 1) * 0x1E3779B9) % _MODULUS
+    for shift, factor in ((16, 0x05EBCA6B), (13, 0x42B2AE35), (16, 0x27D4EB2F)):
+        state = ((state ^ (state >> shift)) * factor) % _MODULUS
+    return ((state ^ (state >> 15)).to(torch.float64) + 0.5).div(_MODULUS).to(torch.float32)
+
+
+def gumbel(uniform: Tensor) -> Tensor:
+    """Gumbel(0, 1) noise from uniform numbers in (0, 1)."""
+    tiny = torch.finfo(uniform.dtype).tiny
+    return -torch.log((-torch.log(uniform.clamp(min=tiny, max=1 - 1e-7))).clamp(min=tiny))

@@ -1,0 +1,22 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = "VMRBENCH_SHARED"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Folder of golden fixtures and real data; the test is skipped where it is absent (a failure if required)."""
+    folder = Path(os.environ.get(SHARED, Path(__file__).resolve().parents[2] / "shared"))
+    if folder.is_dir():
+        return folder
+    reason = f"golden fixtures and real data are not at {folder}; set {SHARED} to their folder"
+    if os.environ.get("VMRBENCH_REQUIRE_SHARED") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
