@@ -1,0 +1,158 @@
+"""Cost of an arm: multiply-adds at every real length, peak memory, and latency of arms side by side."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vmrbench.cost.cross_check import cross_check
+from vmrbench.cost.latency import Latency, measure_latency
+from vmrbench.cost.macs import count_macs
+from vmrbench.data.collate import collate
+from vmrbench.engine.arm import Arm
+from vmrbench.engine.device import autocast
+from vmrbench.engine.predict import predictions_of
+from vmrbench.postprocess import to_predictions
+from vmrbench.protocols import Split
+from vmrbench.types import Batch
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeMacs:
+    """Multiply-adds of one query of `clips` clips and `tokens` words, by stage."""
+
+    clips: int
+    tokens: int
+    trim: int
+    backbone: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmMacs:
+    """Multiply-adds of an arm at every shape of a split.
+
+    fvcore_ratio: fvcore's count over torch's at the median shape, None where torch counts nothing;
+    uncounted: operators without a formula, with how often they ran in one query of the median shape.
+    """
+
+    shapes: tuple[ShapeMacs, ...]
+    fvcore_ratio: float | None
+    uncounted: Mapping[str, int]
+
+
+def count_arm(arm: Arm, split: Split, most_shapes: int | None = None) -> ArmMacs:
+    """Count an arm at every distinct (clips, words) of a split, or at `most_shapes` of them, evenly spread.
+
+    Shapes are counted on the meta device, which computes nothing; fvcore, which must trace, checks the median shape.
+    """
+    shapes = _spread(sorted(_shapes(split)), most_shapes)
+    meta = deepcopy(arm).eval().requires_grad_(False).to("meta")
+    counted = [_count_shape(meta, _like(split, *shape).to("meta")) for shape in shapes]
+    middle = shapes[len(shapes) // 2]
+    real = _like(split, *middle)
+    plain = deepcopy(arm).eval().requires_grad_(False).to(real.clips.device)
+    check = cross_check(_Forward(plain), real)
+    return ArmMacs(
+        shapes=tuple(counted), fvcore_ratio=check.ratio, uncounted=dict(count_macs(_Forward(plain), real).uncounted)
+    )
+
+
+class _Forward(nn.Module):
+    """An arm whose result is the tensors that a user pays for: decoded moments."""
+
+    def __init__(self, arm: Arm) -> None:
+        super().__init__()
+        self.arm = arm
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.arm.moments(self.arm(batch))
+
+
+def _shapes(split: Split) -> set[Shape]:
+    samples = (split[position] for position in range(len(split)))
+    return {(len(sample.clips), len(sample.query)) for sample in samples}
+
+
+def _spread(shapes: list[Shape], most: int | None) -> list[Shape]:
+    if most is None or len(shapes) <= most:
+        return shapes
+    return [shapes[place * (len(shapes) - 1) // max(1, most - 1)] for place in range(most)]
+
+
+def _like(split: Split, clips: int, tokens: int) -> Batch:
+    """A batch of one made-up sample of that shape, with the widths of the split."""
+    first = split[0]
+    return Batch(
+        sample_ids=("shape",),
+        video_ids=("shape",),
+        clips=torch.zeros(1, clips, first.clips.shape[1]),
+        clip_mask=torch.ones(1, clips, dtype=torch.bool),
+        clip_start=torch.arange(clips, dtype=torch.float32)[None],
+        clip_end=torch.arange(1, clips + 1, dtype=torch.float32)[None],
+        index=None if first.index is None else torch.zeros(1, clips, first.index.shape[1]),
+        fine_weight=torch.ones(1, clips),
+        query=torch.zeros(1, tokens, first.query.shape[1]),
+        query_mask=torch.ones(1, tokens, dtype=torch.bool),
+        duration=torch.full((1,), float(clips)),
+        moments=(torch.tensor([[0.0, 1.0]]),),
+    )
+
+
+def _count_shape(arm: Arm, batch: Batch) -> ShapeMacs:
+    trim = count_macs(lambda: arm.select(batch, arm.access(batch))).value
+    whole = count_macs(lambda: arm.moments(arm(batch))).value
+    return ShapeMacs(clips=batch.clips.shape[1], tokens=batch.query.shape[1], trim=trim, backbone=whole - trim)
+
+
+def measure_arms(
+    arms: Mapping[str, Arm], split: Split, *, samples: int, rounds: int, device: torch.device, precision: str
+) -> dict[str, Latency]:
+    """Latency of one query at a time, arms taking turns: selection, backbone and post-processing, features at hand.
+
+    Args:
+        arms: name to trained arm.
+        split: whose real lengths are used; `samples` of them, evenly spread over the split.
+        samples, rounds: how many queries, how often each.
+        device, precision: where and how.
+    """
+    places = torch.linspace(0, len(split) - 1, min(samples, len(split))).round().long().tolist()
+    batches = {place: collate([split[place]]).to(device) for place in places}
+    calls = {name: _timed(arm.eval().to(device), batches, precision) for name, arm in arms.items()}
+    return measure_latency(calls, places, rounds=rounds, device=device)
+
+
+def _timed(arm: Arm, batches: Mapping[int, Batch], precision: str) -> Callable[[int], Mapping[str, float]]:
+    def run(place: int) -> Mapping[str, float]:
+        marks = [time.perf_counter()]
+        batch = batches[place]
+        with torch.inference_mode(), autocast(batch.clips.device, precision):
+            access = arm.access(batch)
+            decision = arm.select(batch, access)
+            marks.append(time.perf_counter())
+            seconds, scores = arm.moments(arm.finish(batch, access, decision))
+            marks.append(time.perf_counter())
+            to_predictions(seconds.float(), scores.float(), batch)
+            marks.append(time.perf_counter())
+        names = ("trim", "backbone", "post")
+        return {name: (after - before) * 1e3 for name, before, after in zip(names, marks, marks[1:], strict=False)}
+
+    return run
+
+
+def longest(split: Split) -> int:
+    """Position of the query whose video has most clips."""
+    counts: Counter[int] = Counter({place: len(split[place].clips) for place in range(len(split))})
+    return counts.most_common(1)[0][0]
+
+
+def run_once(arm: Arm, split: Split, place: int, device: torch.device, precision: str) -> None:
+    """Predict one query: what the memory probe runs."""
+    predictions_of(arm.eval().to(device), collate([split[place]]).to(device), precision)

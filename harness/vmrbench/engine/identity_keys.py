@@ -1,0 +1,70 @@
+"""What each stage of a cell depends on: stages with equal keys are made once and shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vmrbench.config.cells import Cell
+from vmrbench.identity import fingerprint
+
+# Raised when the engine itself changes what a stage gives.
+REVISION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKeys:
+    """Fingerprints of the stages of one cell.
+
+    base: the untrimmed model that the arm starts from; train: the arm's weights; predict: its predictions on the
+    reported split; macs: multiply-adds, which do not depend on weights; memory: peak memory on one machine.
+    """
+
+    base: str
+    train: str
+    predict: str
+    macs: str
+    memory: str
+
+
+def stage_keys(cell: Cell, machine: str) -> StageKeys:
+    """The keys of a cell. machine: from `vmrbench.cost.machine.machine_key`."""
+    whole = cell.identity()
+    training = dict(whole["train"])
+    extra = training.pop("extra_epochs")
+    model = {"dataset": whole["dataset"], "backbone": whole["backbone"], "limit": whole["limit"]}
+    learned = {"seed": cell.seed, "precision": cell.precision, "train": training}
+    base = fingerprint({"revision": REVISION, **model, **learned, "input": _input(cell)})
+    train = fingerprint({"base": base, "trimmer": whole["trimmer"], "extra_epochs": extra})
+    macs = fingerprint({"revision": REVISION, **model, "trimmer": whole["trimmer"], "shapes": cell.cost.macs_shapes})
+    return StageKeys(
+        base=base,
+        train=train,
+        predict=fingerprint({"train": train, "split": "test"}),
+        macs=macs,
+        memory=fingerprint({"macs": macs, "machine": machine, "precision": cell.precision, "device": cell.device}),
+    )
+
+
+def run_key(cell: Cell) -> str:
+    """Identity of a finished cell: its run id."""
+    return fingerprint(cell.identity())
+
+
+def latency_key(cells: list[Cell], machine: str) -> str:
+    """Identity of a latency session: these arms, side by side, on this machine."""
+    keys = sorted(stage_keys(cell, machine).train for cell in cells)
+    cost = cells[0].cost
+    return fingerprint(
+        {
+            "machine": machine,
+            "device": cells[0].device,
+            "arms": keys,
+            "samples": cost.latency_samples,
+            "rounds": cost.latency_rounds,
+        }
+    )
+
+
+def _input(cell: Cell) -> dict[str, Any]:
+    return {"kind": cell.trimmer.offer.spec.input, "fill": cell.trimmer.fill}

@@ -1,0 +1,89 @@
+"""From an arm and a split to stored predictions and a table with one row a query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from vmrbench.engine.arm import Arm
+from vmrbench.engine.device import autocast
+from vmrbench.engine.loading import evaluation_loader
+from vmrbench.postprocess import to_predictions
+from vmrbench.protocols import Split
+from vmrbench.trim.axis import clips_in_moments
+from vmrbench.types import Batch, Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPredictions:
+    """Predictions of a batch and how its clips were chosen.
+
+    keep: [B, L] boolean; reads: [B, L] times each clip's expensive features were read.
+    """
+
+    predictions: list[Prediction]
+    keep: torch.Tensor
+    reads: torch.Tensor
+
+
+@torch.no_grad()
+def predictions_of(arm: Arm, batch: Batch, precision: str) -> BatchPredictions:
+    """Run one batch through trimming, backbone and post-processing."""
+    with autocast(batch.clips.device, precision):
+        result = arm(batch)
+        seconds, scores = arm.moments(result)
+    return BatchPredictions(
+        predictions=to_predictions(seconds.float(), scores.float(), batch),
+        keep=result.decision.keep,
+        reads=result.reads,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitPredictions:
+    """Predictions of a split in the order of its annotations.
+
+    queries: one row a query with sample_id, video_id, clips, kept_clips, query_tokens, moment_kept (share of the true
+    moment that lies in kept clips); kept: for every query the positions of its kept clips.
+    """
+
+    predictions: list[Prediction]
+    queries: pd.DataFrame
+    kept: list[np.ndarray]
+
+
+def predict_split(arm: Arm, split: Split, *, batch_size: int, device: torch.device, precision: str) -> SplitPredictions:
+    """Predict every query of `split`; the arm is put into evaluation mode.
+
+    Raises:
+        AssertionError: a trimmer kept padding, or a clip was read more than once.
+    """
+    arm.eval().to(device)
+    predictions: list[Prediction] = []
+    rows: list[pd.DataFrame] = []
+    kept: list[np.ndarray] = []
+    for batch in evaluation_loader(split, batch_size):
+        on_device = batch.to(device)
+        done = predictions_of(arm, on_device, precision)
+        assert not (done.keep & ~on_device.clip_mask).any(), "a trimmer kept padding"
+        assert int(done.reads.amax()) <= 1, "a clip's expensive features were read twice"
+        predictions.extend(done.predictions)
+        rows.append(_rows(on_device, done.keep))
+        kept.extend(np.flatnonzero(row) for row in done.keep.numpy(force=True))
+    return SplitPredictions(predictions=predictions, queries=pd.concat(rows, ignore_index=True), kept=kept)
+
+
+def _rows(batch: Batch, keep: torch.Tensor) -> pd.DataFrame:
+    inside = clips_in_moments(batch) * (batch.clip_end - batch.clip_start)
+    share = (inside * keep).sum(1) / inside.sum(1).clamp(min=1e-9)
+    columns = {
+        "clips": batch.lengths,
+        "kept_clips": keep.sum(1),
+        "query_tokens": batch.query_mask.sum(1),
+        "moment_kept": share,
+    }
+    numbers = {name: value.numpy(force=True) for name, value in columns.items()}
+    return pd.DataFrame({"sample_id": batch.sample_ids, "video_id": batch.video_ids, **numbers})

@@ -1,0 +1,177 @@
+"""The record of a finished cell: what ran, with what, how good it was and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vmrbench import __version__
+from vmrbench.catalog import Catalog, Offer
+from vmrbench.config.cells import Cell
+from vmrbench.cost.stages import QueryUse, StageCost, StageReport, cost_stages, unit_costs
+from vmrbench.engine.identity_keys import StageKeys, run_key
+from vmrbench.engine.splits import REPORTED, split_of, stamps_of
+from vmrbench.engine.stages import LOG, PREDICTIONS, SHUFFLED, read_queries
+from vmrbench.identity import identity_of_options
+from vmrbench.protocol.convention import get_protocol
+from vmrbench.score.intervals import bootstrap
+from vmrbench.score.measures import protocol_metrics
+from vmrbench.score.per_query import score_predictions
+from vmrbench.score.submission import read_predictions
+from vmrbench.store import Store, read_json, write_record
+
+RECORD, PER_QUERY = "record.json", "per_query.parquet"
+
+
+def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, folder: Path) -> None:
+    """Score the stored predictions of a cell, charge its cost, and write record and per-query table into `folder`."""
+    predicted = store.path("predict", keys.predict)
+    scores = _score(cell, predicted)
+    queries = read_queries(predicted)
+    log = read_json(store.path("train", keys.train) / LOG)
+    record = {
+        "run_id": run_key(cell)[:16],
+        "cell": describe_cell(cell),
+        "status": "VALID",
+        "reasons": [],
+        "stamps": list(stamps_of(cell)),
+        "warnings": _warnings(log),
+        "keys": asdict(keys),
+        "plugins": {kind: _origin(offer) for kind, offer in _offers(cell).items()},
+        "vmrbench": __version__,
+        "data": asdict(cell.dataset.built.facts),
+        "training": {"settings": identity_of_options(cell.train), **log},
+        "parameters": log["parameters"],
+        "diagnostics": _diagnostics(queries, predicted),
+        "scores": _intervals(cell, scores),
+        "cost": _cost(cell, catalog, store, keys, queries),
+    }
+    scores.assign(kept_clips=queries["kept_clips"], clips=queries["clips"]).to_parquet(folder / PER_QUERY, index=False)
+    write_record(folder / RECORD, record)
+
+
+def describe_cell(cell: Cell) -> dict[str, Any]:
+    """The cell as plain data, ids and options filled in."""
+    return {
+        "dataset": _entry(cell.dataset.id, cell.dataset.offer, cell.dataset.options),
+        "backbone": _entry(cell.backbone.id, cell.backbone.offer, cell.backbone.options)
+        | {"preset": cell.backbone.preset},
+        "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options) | {"fill": cell.trimmer.fill},
+        "seed": cell.seed,
+        "protocol": cell.protocol,
+        "precision": cell.precision,
+        "limit": cell.limit,
+    }
+
+
+def _entry(label: str, offer: Offer, options: Any) -> dict[str, Any]:
+    return {"id": label, "name": offer.spec.name, "options": identity_of_options(options)}
+
+
+def _offers(cell: Cell) -> dict[str, Offer]:
+    return {"dataset": cell.dataset.offer, "backbone": cell.backbone.offer, "trimmer": cell.trimmer.offer}
+
+
+def _origin(offer: Offer) -> dict[str, Any]:
+    return {
+        "plugin": offer.plugin,
+        "origin": offer.origin,
+        "version": offer.version,
+        "file_sha256": offer.file_sha256,
+        "revision": offer.spec.revision,
+    }
+
+
+def _warnings(log: Mapping[str, Any]) -> list[str]:
+    if log["shares_encoder"] is False:
+        return ["unshared: the selector has an encoder of its own"]
+    return []
+
+
+def _score(cell: Cell, predicted: Path) -> pd.DataFrame:
+    annotations = split_of(cell, REPORTED).annotations
+    return score_predictions(read_predictions(predicted / PREDICTIONS), annotations, get_protocol(cell.protocol))
+
+
+def _intervals(cell: Cell, scores: pd.DataFrame) -> dict[str, Any]:
+    protocol = get_protocol(cell.protocol)
+    names = [metric.name for metric in protocol_metrics(protocol)]
+    found = bootstrap(scores, names, protocol)
+    units = {metric.name: metric for metric in protocol_metrics(protocol)}
+    return {
+        name: {
+            "value": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "n": interval.n,
+            "unit": units[name].unit,
+            "higher_is_better": units[name].higher_is_better,
+        }
+        for name, interval in found.items()
+    }
+
+
+def _diagnostics(queries: pd.DataFrame, predicted: Path) -> dict[str, Any]:
+    return {
+        "clips_mean": float(queries["clips"].mean()),
+        "kept_clips_mean": float(queries["kept_clips"].mean()),
+        "kept_ratio_mean": float((queries["kept_clips"] / queries["clips"]).mean()),
+        "moment_kept_mean": float(queries["moment_kept"].mean()),
+        "queries_per_video": len(queries) / queries["video_id"].nunique(),
+        "shuffled_query": read_json(predicted / SHUFFLED),
+    }
+
+
+def _cost(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, queries: pd.DataFrame) -> dict[str, Any]:
+    counted = read_json(store.path("cost", keys.macs) / "macs.json")
+    charged = charge(cell, catalog, queries, counted)
+    return {
+        "macs_cold": _plain(charged.cold),
+        "macs_amortised": _plain(charged.amortised),
+        "union_ratio": charged.union_ratio,
+        "latency_ms": {},
+        "memory_bytes": _memory(cell, store, keys),
+        "fvcore_ratio": counted["fvcore_ratio"],
+        "uncounted_operators": counted["uncounted"],
+    }
+
+
+def charge(cell: Cell, catalog: Catalog, queries: pd.DataFrame, counted: Mapping[str, Any]) -> StageReport:
+    """Charge every query its real length, its own kept clips, and the declared cost of the encoders it needs."""
+    nearest = _nearest_shapes(queries, counted["shapes"])
+    uses = []
+    for row, shape in zip(queries.itertuples(), nearest, strict=True):
+        keep = np.zeros(int(row.clips), dtype=np.bool_)
+        keep[np.asarray(row.kept, dtype=np.int64)] = True
+        uses.append(
+            QueryUse(
+                video_id=str(row.video_id), keep=keep, trim_macs=shape["trim"], backbone_macs=shape["backbone"]
+            )
+        )
+    encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
+    reads_index = cell.trimmer.offer.spec.input == "fill"
+    return cost_stages(uses, unit_costs(cell.dataset.built.facts, encoders, reads_index=reads_index))
+
+
+def _nearest_shapes(queries: pd.DataFrame, shapes: list[dict[str, int]]) -> list[dict[str, int]]:
+    """For every query its own shape; the nearest counted one where `macs_shapes` left it out."""
+    table = np.array([[shape["clips"], shape["tokens"]] for shape in shapes])
+    wanted = queries[["clips", "query_tokens"]].to_numpy()
+    distance = np.abs(wanted[:, None] - table[None]) @ np.array([1000, 1])
+    return [shapes[place] for place in distance.argmin(1)]
+
+
+def _memory(cell: Cell, store: Store, keys: StageKeys) -> dict[str, Any]:
+    if not cell.cost.memory:
+        return {"value": None, "reason": "cost.memory is false"}
+    found: dict[str, Any] = read_json(store.path("cost", keys.memory) / "memory.json")
+    return found
+
+
+def _plain(stages: Mapping[str, StageCost]) -> dict[str, Any]:
+    return {name: asdict(stage) for name, stage in stages.items()}

@@ -1,0 +1,52 @@
+"""The splits a cell works on, cut short where a limit says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vmrbench.config.cells import Cell
+from vmrbench.protocols import Split
+from vmrbench.types import Annotation, Sample
+
+REPORTED, SELECTION = "test", "val"
+LIMIT_STAMP = "NOT REPORTABLE: every split is limited to {} queries"
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some samples of a split, in their order."""
+
+    whole: Split
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position: int) -> Sample:
+        return self.whole[self.places[position]]
+
+    @property
+    def annotations(self) -> Sequence[Annotation]:
+        """Annotations of the chosen samples."""
+        every = self.whole.annotations
+        return [every[place] for place in self.places]
+
+
+def split_of(cell: Cell, name: str) -> Split:
+    """A split of the cell's data set; with a limit, that many queries spread evenly over it.
+
+    Raises:
+        DataError: the split is not there or empty.
+    """
+    split = cell.dataset.built.split(name)
+    limit = cell.limit
+    if limit is None or len(split) <= limit:
+        return split
+    return Subset(split, [place * len(split) // limit for place in range(limit)])
+
+
+def stamps_of(cell: Cell) -> tuple[str, ...]:
+    """What must stand beside every number of this cell."""
+    limited = () if cell.limit is None else (LIMIT_STAMP.format(cell.limit),)
+    return (*cell.dataset.built.facts.stamps, *limited)

@@ -1,0 +1,179 @@
+"""The stages of one cell: base model, arm, predictions, cost. Each fills a folder of the store."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from vmrbench.config.cells import Cell
+from vmrbench.cost.memory import peak_memory
+from vmrbench.engine.arm import Arm, WholeVideo
+from vmrbench.engine.build import build_arm
+from vmrbench.engine.costing import count_arm, longest, run_once
+from vmrbench.engine.device import resolve_device
+from vmrbench.engine.identity_keys import StageKeys
+from vmrbench.engine.loading import evaluation_loader
+from vmrbench.engine.predict import SplitPredictions, predict_split
+from vmrbench.engine.probes import ShuffledQueries
+from vmrbench.engine.splits import REPORTED, SELECTION, split_of
+from vmrbench.engine.train import Stage, train
+from vmrbench.engine.weights import load_weights, save_weights, start_from
+from vmrbench.launch.jobs import say_stage
+from vmrbench.protocol.convention import get_protocol
+from vmrbench.score.per_query import score_predictions
+from vmrbench.score.submission import write_predictions
+from vmrbench.store import Store, read_json, write_json
+from vmrbench.trim.fill import Adapter
+
+WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
+    "weights.safetensors",
+    "train.json",
+    "predictions.jsonl",
+    "queries.parquet",
+    "shuffled.json",
+)
+# Clips that the regression index -> fine is fitted on: far more than it has weights.
+FIT_CLIPS = 20_000
+
+
+def new_arm(cell: Cell) -> Arm:
+    """The arm of a cell, untrained."""
+    backbone, trimmer = cell.backbone, cell.trimmer
+    return build_arm(
+        cell.dataset.built.facts,
+        (backbone.offer.spec, backbone.options),
+        (trimmer.offer.spec, trimmer.options),
+        trimmer.fill or "concat_zero",
+        cell.seed,
+    )
+
+
+def untrimmed_arm(cell: Cell) -> Arm:
+    """The same backbone and fill with every clip kept, untrained: what is trained first."""
+    arm = new_arm(cell)
+    return Arm(WholeVideo(), arm.fill, arm.backbone)
+
+
+def trained_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
+    """The arm of a cell with its trained weights, in evaluation mode."""
+    arm = new_arm(cell)
+    load_weights(arm, store.path("train", keys.train) / WEIGHTS)
+    return arm.eval()
+
+
+def make_base(cell: Cell, folder: Path, key: str) -> None:
+    """Train the untrimmed model for the base epochs."""
+    arm = untrimmed_arm(cell).to(resolve_device(cell.device))
+    _train(cell, arm, folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs, teacher=None)
+
+
+def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
+    """Train the arm for the extra epochs, starting from the base model; a learned trimmer has it as its teacher."""
+    device = resolve_device(cell.device)
+    base = store.path("base", keys.base) / WEIGHTS
+    arm = new_arm(cell)
+    fresh = start_from(arm, base)
+    if isinstance(arm.fill, Adapter):
+        _fit_adapter(cell, arm.fill)
+    teacher = None
+    if cell.trimmer.offer.spec.train == "joint":
+        teacher = untrimmed_arm(cell)
+        load_weights(teacher, base)
+        teacher.eval().requires_grad_(False).to(device)
+    _train(cell, arm.to(device), folder, name=f"train-{keys.train[:12]}", epochs=cell.train.extra_epochs, teacher=teacher)
+    log = read_json(folder / LOG)
+    write_json(folder / LOG, {**log, "started_from": keys.base, "own_initialisation": list(fresh), **_facts(arm)})
+
+
+def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
+    """Predict the reported split, and once more with the queries shuffled across videos."""
+    arm, device = trained_arm(cell, store, keys), resolve_device(cell.device)
+    split = split_of(cell, REPORTED)
+    options = {"batch_size": cell.train.eval_batch_size, "device": device, "precision": cell.precision}
+    say_stage("predict")
+    done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
+    write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
+    _write_queries(done, folder / QUERIES)
+    say_stage("predict with shuffled queries")
+    shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
+    protocol = get_protocol(cell.protocol)
+    table = score_predictions(shuffled.predictions, split.annotations, protocol)
+    write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
+
+
+def make_macs(cell: Cell, folder: Path) -> None:
+    """Count multiply-adds at every real length of the reported split."""
+    say_stage("count multiply-adds")
+    counted = count_arm(new_arm(cell), split_of(cell, REPORTED), cell.cost.macs_shapes)
+    write_json(folder / "macs.json", asdict(counted))
+
+
+def make_memory(cell: Cell, folder: Path, probe: tuple[str, dict[str, object]]) -> None:
+    """Measure peak memory in a fresh process. probe: path of the function and its keywords, which run the cell."""
+    say_stage("measure memory")
+    split = split_of(cell, REPORTED)
+    clips = len(split[longest(split)].clips)
+    memory = peak_memory(probe[0], probe[1], batch=1, clips=clips, device=str(resolve_device(cell.device)))
+    write_json(folder / "memory.json", asdict(memory))
+
+
+def probe_memory(cell: Cell) -> None:
+    """What the fresh process runs: the longest query of the reported split, once, at batch 1, weights as initialised."""
+    split = split_of(cell, REPORTED)
+    run_once(new_arm(cell), split, longest(split), resolve_device(cell.device), cell.precision)
+
+
+def read_queries(folder: Path) -> pd.DataFrame:
+    """The per-query table of a finished `predict` stage; `kept` holds positions of kept clips."""
+    return pd.read_parquet(folder / QUERIES)
+
+
+def _train(cell: Cell, arm: Arm, folder: Path, *, name: str, epochs: int, teacher: Arm | None) -> None:
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    if epochs > 0:
+        stage = Stage(
+            name=name,
+            epochs=epochs,
+            seed=cell.seed,
+            settings=cell.train,
+            device=resolve_device(cell.device),
+            precision=cell.precision,
+            folder=work,
+            teacher=teacher,
+            progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
+        )
+        log = asdict(train(arm, split_of(cell, "train"), split_of(cell, SELECTION), stage))
+    else:
+        log = {"losses": [], "validation": {}, "selected_by": cell.train.select_by, "selected_epoch": 0}
+    digest = save_weights(arm.cpu(), folder / WEIGHTS)
+    write_json(folder / LOG, {**log, "weights_sha256": digest})
+    shutil.rmtree(work)
+
+
+def _facts(arm: Arm) -> dict[str, object]:
+    shares = getattr(arm.trimmer, "shares_encoder", None)
+    return {"parameters": sum(p.numel() for p in arm.parameters()), "shares_encoder": shares}
+
+
+def _fit_adapter(cell: Cell, adapter: Adapter) -> None:
+    index, fine, seen = [], [], 0
+    for batch in evaluation_loader(split_of(cell, "train"), 1):
+        assert batch.index is not None
+        index.append(batch.index[0])
+        fine.append(batch.clips[0])
+        seen += len(index[-1])
+        if seen >= FIT_CLIPS:
+            break
+    adapter.fit(torch.cat(index), torch.cat(fine))
+
+
+def _write_queries(done: SplitPredictions, path: Path) -> None:
+    table = done.queries.assign(kept=[positions.astype(np.int32) for positions in done.kept])
+    table.to_parquet(path, index=False)
+

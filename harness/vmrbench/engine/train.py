@@ -1,0 +1,232 @@
+"""One stage of training, driven by mmengine's Runner from built objects only."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vmrbench.config.settings import TrainConfig
+from vmrbench.engine.arm import Arm
+from vmrbench.engine.device import autocast
+from vmrbench.engine.loading import evaluation_loader, training_loader
+from vmrbench.engine.predict import predictions_of
+from vmrbench.engine.weights import load_weights, save_weights
+from vmrbench.protocols import Scheduled, Split
+from vmrbench.protocol.convention import VMRBENCH_V1
+from vmrbench.score.measures import protocol_metrics
+from vmrbench.score.per_query import score_predictions
+from vmrbench.types import Annotation, Batch, Prediction
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # mmengine 0.10 uses deprecated parts of setuptools and torch at import
+    from mmengine.evaluator import BaseMetric, Evaluator
+    from mmengine.hooks import CheckpointHook, Hook, ParamSchedulerHook
+    from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR, LinearLR, OptimWrapper
+    from mmengine.runner import Runner
+
+LOG = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+BEST = "best.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What one stage of training is given.
+
+    name: unique among all stages of the process; epochs: how many; teacher: frozen, for distillation; folder: where
+    checkpoints go, so that a killed stage resumes; progress: told (epochs done, epochs) after each.
+    """
+
+    name: str
+    epochs: int
+    seed: int
+    settings: TrainConfig
+    device: torch.device
+    precision: str
+    folder: Path
+    teacher: Arm | None = None
+    progress: Progress = lambda done, total: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainLog:
+    """What a stage leaves behind: losses by epoch, the validation metric by epoch, and the epoch that was kept."""
+
+    losses: tuple[Mapping[str, float], ...]
+    validation: Mapping[int, float]
+    selected_by: str
+    selected_epoch: int
+
+
+def train(arm: Arm, train_split: Split, val_split: Split, stage: Stage) -> TrainLog:
+    """Train `arm` in place; afterwards it holds the weights that were best on `val_split`.
+
+    An interrupted stage goes on from its last finished epoch when called again with the same folder.
+    """
+    watch = _Watch(stage)
+    runner = _runner(arm, train_split, val_split, stage, watch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of mmengine and of torch's schedulers, none of which a user can mend
+        runner.train()
+    load_weights(arm, stage.folder / BEST)
+    return TrainLog(
+        losses=tuple(watch.losses),
+        validation=dict(watch.validation),
+        selected_by=stage.settings.select_by,
+        selected_epoch=watch.best_epoch,
+    )
+
+
+class _Trainee(nn.Module):
+    """What the Runner drives. The teacher is kept out of the module tree: it is not trained and not saved."""
+
+    def __init__(self, arm: Arm, stage: Stage) -> None:
+        super().__init__()
+        self.arm = arm
+        self._stage, self._teacher = stage, [stage.teacher]
+
+    def train_step(self, data: Batch, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One update; returns the detached terms."""
+        with autocast(self._stage.device, self._stage.precision):
+            terms = self.arm.losses(data.to(self._stage.device), self._teacher[0])
+        optim_wrapper.update_params(torch.stack([value.float() for value in terms.values()]).sum())
+        return {name: value.detach() for name, value in terms.items()}
+
+    @torch.no_grad()
+    def val_step(self, data: Batch) -> list[Prediction]:
+        """Predictions of one validation batch."""
+        return predictions_of(self.arm, data.to(self._stage.device), self._stage.precision).predictions
+
+
+class _Score(BaseMetric):  # type: ignore[misc]  # mmengine is untyped
+    """The selection metric on the validation split."""
+
+    default_prefix = "val"
+
+    def __init__(self, annotations: list[Annotation], metric: str) -> None:
+        super().__init__()
+        self._annotations, self._metric = annotations, metric
+
+    def process(self, data_batch: Any, data_samples: list[Prediction]) -> None:
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results: list[Prediction]) -> dict[str, float]:
+        metric = [spec for spec in protocol_metrics(VMRBENCH_V1) if spec.name == self._metric]
+        table = score_predictions(results, self._annotations, VMRBENCH_V1, metric)
+        return {"selection": float(table[self._metric].mean())}
+
+
+class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
+    """Seeds every epoch, anneals the trimmer, keeps log and best weights, and keeps pickled objects out of checkpoints.
+
+    mmengine's own save_best forgets the best score on resuming, because it lives in the message hub.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._file = stage.folder / "validation.json"
+        self.losses: list[dict[str, float]] = []
+        self.validation: dict[int, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        if self._file.exists():
+            self.validation = {int(epoch): value for epoch, value in json.loads(self._file.read_text()).items()}
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the best validation score."""
+        return max(self.validation, key=lambda epoch: (self.validation[epoch], -epoch))
+
+    def before_train(self, runner: Runner) -> None:
+        # Killed between the checkpoint of an epoch and its validation.
+        if runner.epoch > 0 and runner.epoch % runner.train_loop.val_interval == 0:
+            if runner.epoch not in self.validation:
+                runner.val_loop.run()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        # Seeding from (seed, epoch) makes a resumed run equal to a straight one.
+        torch.manual_seed(self._stage.seed * 100_003 + runner.epoch)
+        runner.train_dataloader.batch_sampler.set_epoch(runner.epoch)
+        trimmer = runner.model.arm.trimmer
+        if isinstance(trimmer, Scheduled):
+            trimmer.set_progress(runner.epoch / self._stage.epochs)
+        self._sums = {}
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        for name, value in outputs.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        count = len(runner.train_dataloader)
+        self.losses.append({name: float(value) / count for name, value in self._sums.items()})
+        LOG.debug("%s epoch %d: %s", self._stage.name, runner.epoch + 1, self.losses[-1])
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self.validation[runner.epoch] = (metrics or {})["val/selection"]
+        if self.best_epoch == runner.epoch:
+            save_weights(runner.model.arm, self._stage.folder / BEST)
+        self._file.write_text(json.dumps(self.validation))
+        self._stage.progress(runner.epoch, self._stage.epochs)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        # mmengine's message hub holds objects that torch.load(weights_only=True) rightly refuses.
+        checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
+        checkpoint["losses"] = self.losses
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        self.losses = list(checkpoint["losses"])
+
+
+def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch: _Watch) -> Runner:
+    settings = stage.settings
+    loader = training_loader(train_split, settings.batch_size, stage.seed)
+    steps = len(loader) * stage.epochs
+    optimizer = _optimizer(arm, stage)
+    runner = Runner(
+        model=_Trainee(arm, stage),
+        work_dir=str(stage.folder),
+        train_dataloader=loader,
+        val_dataloader=evaluation_loader(val_split, settings.eval_batch_size),
+        train_cfg={"by_epoch": True, "max_epochs": stage.epochs, "val_interval": min(settings.validate_every, stage.epochs)},
+        val_cfg={},
+        val_evaluator=Evaluator([_Score(list(val_split.annotations), settings.select_by)]),
+        optim_wrapper=optimizer,
+        param_scheduler=_schedule(optimizer, steps, settings.warmup_share),
+        default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger"))
+        | {"param_scheduler": ParamSchedulerHook(), "checkpoint": CheckpointHook(interval=1, max_keep_ckpts=1)},
+        custom_hooks=[watch],
+        resume=(stage.folder / "last_checkpoint").exists(),
+        randomness={"seed": stage.seed},
+        env_cfg={"dist_cfg": {"backend": "gloo"}},
+        log_level="ERROR",
+        experiment_name=stage.name,
+    )
+    runner.model.to(stage.device)
+    return runner
+
+
+def _optimizer(arm: Arm, stage: Stage) -> OptimWrapper:
+    settings = stage.settings
+    decayed = [p for p in arm.parameters() if p.ndim >= 2]
+    plain = [p for p in arm.parameters() if p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+    clip = {"max_norm": settings.clip_norm, "error_if_nonfinite": True}
+    if stage.precision == "fp16":
+        return AmpOptimWrapper(optimizer=optimizer, dtype="float16", clip_grad={"max_norm": settings.clip_norm})
+    return OptimWrapper(optimizer=optimizer, clip_grad=clip)
+
+
+def _schedule(optimizer: OptimWrapper, steps: int, warmup_share: float) -> list[Any]:
+    warm = max(1, round(steps * warmup_share))
+    return [
+        LinearLR(optimizer, start_factor=1e-2, begin=0, end=warm, by_epoch=False),
+        CosineAnnealingLR(optimizer, T_max=max(1, steps - warm), eta_min_ratio=1e-2, begin=warm, end=steps, by_epoch=False),
+    ]
