@@ -1,4 +1,4 @@
-"""SpotVMR: a language-conditioned clip selector, trained with the backbone under distillation from the untrimmed teacher.
+"""SpotVMR: a language-conditioned clip selector, trained with the backbone, distilled from the untrimmed teacher.
 
 Paper: Fewer Steps, Better Performance: Efficient Cross-Modal Clip Trimming for Video Moment Retrieval Using Language,
 AAAI 2024. No code of it is public; its figure is that of SpotEM (Ramakrishnan et al., ICML 2023, ziadalh/SpotEM @
@@ -68,8 +68,9 @@ class SpotVmr(nn.Module):
         self.shares_encoder = options.share_encoder and dims.embedding is not None
         width = dims.embedding if self.shares_encoder and dims.embedding is not None else options.private_width
         self.private = None if self.shares_encoder else PrivateEncoder(dims.rows, dims.text, width)
-        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
-        for layer in (self.head[0], self.head[2]):
+        layers = [nn.Linear(width, width), nn.Linear(width, 2)]
+        self.head = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+        for layer in layers:
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.temperature = options.temperature
@@ -107,7 +108,7 @@ class SpotVmr(nn.Module):
         else:
             rows = access.rows(kept)
             hidden = self.private(rows.clips, batch.clip_mask, batch.query, batch.query_mask)
-        choice = self.head(hidden).float()
+        choice: Tensor = self.head(hidden).float()
         return (choice[..., 0] - choice[..., 1]).masked_fill(~batch.clip_mask, 0.0)
 
     def _draw(self, logit: Tensor, kept: Tensor, batch: Batch, quota: Tensor, step: int) -> Tensor:

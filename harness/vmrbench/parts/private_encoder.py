@@ -46,7 +46,8 @@ class PrivateEncoder(nn.Module):
             hidden = hidden + convolution((norm(hidden) * visible).transpose(1, 2)).transpose(1, 2)
         normed = self.attention_norm(hidden)
         attended = self.attention(normed, normed, normed, key_padding_mask=~mask, need_weights=False)[0]
-        return (hidden + attended) * visible
+        encoded: Tensor = (hidden + attended) * visible
+        return encoded
 
     def _fuse(self, hidden: Tensor, words: Tensor, clip_mask: Tensor, query_mask: Tensor) -> Tensor:
         of_clip, of_word, of_both = self.trilinear
@@ -56,4 +57,5 @@ class PrivateEncoder(nn.Module):
         over_clips = score.masked_fill(~clip_mask[..., None], lowest).softmax(1)
         read = over_words @ words
         echoed = over_words @ (over_clips.transpose(1, 2) @ hidden)
-        return self.mix(torch.cat([hidden, read, hidden * read, hidden * echoed], dim=-1))
+        mixed: Tensor = self.mix(torch.cat([hidden, read, hidden * read, hidden * echoed], dim=-1))
+        return mixed

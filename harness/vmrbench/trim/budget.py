@@ -46,5 +46,6 @@ def top_clips(scores: Tensor, allowed: Tensor, quota: Tensor) -> Tensor:
         quota: [B] how many.
     """
     order = scores.masked_fill(~allowed, -torch.inf).argsort(dim=1, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
+    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    rank = torch.empty_like(order).scatter_(1, order, places)
     return (rank < quota[:, None]) & allowed

@@ -27,10 +27,6 @@ def sample_uniform(sample_ids: Sequence[str], length: int, seed: int, like: Tens
     state = (key + (place + 1) * 0x1E3779B9) % _MODULUS
     for shift, factor in ((16, 0x05EBCA6B), (13, 0x42B2AE35), (16, 0x27D4EB2F)):
         state = ((state ^ (state >> shift)) * factor) % _MODULUS
-    return ((state ^ (state >> 15)).to(torch.float64) + 0.5).div(_MODULUS).to(torch.float32)
+    uniform: Tensor = ((state ^ (state >> 15)).to(torch.float64) + 0.5) / _MODULUS
+    return uniform.to(torch.float32)
 
-
-def gumbel(uniform: Tensor) -> Tensor:
-    """Gumbel(0, 1) noise from uniform numbers in (0, 1)."""
-    tiny = torch.finfo(uniform.dtype).tiny
-    return -torch.log((-torch.log(uniform.clamp(min=tiny, max=1 - 1e-7))).clamp(min=tiny))

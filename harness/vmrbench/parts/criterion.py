@@ -1,0 +1,73 @@
+"""Set prediction losses of a DETR: match slots with true moments, then compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vmrbench.parts.matcher import MatchCosts, Matching, match_slots
+from vmrbench.parts.slots import FOREGROUND, NO_OBJECT, Slots
+from vmrbench.spans import centre_width_to_span, generalised_iou
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetWeights:
+    """Weights of the terms, and of a "no object" slot inside the label term."""
+
+    span: float = 10.0
+    giou: float = 1.0
+    label: float = 4.0
+    no_object: float = 0.1
+
+
+def set_losses(
+    layers: Sequence[Slots], truth: Sequence[Tensor], costs: MatchCosts, weights: SetWeights
+) -> dict[str, Tensor]:
+    """Weighted terms `span`, `giou`, `label` of the last layer; those of layer i before it end in `_i`.
+
+    Every layer is matched on its own. A batch without any true moment has span and giou terms of 0.
+
+    Args:
+        layers: predictions of every decoder layer, the last one last.
+        truth: for each sample its true moments [M, 2], centre and width as fractions of the clip axis.
+        costs: of the matching.
+        weights: of the terms.
+    """
+    terms: dict[str, Tensor] = {}
+    for position, slots in enumerate(layers):
+        suffix = "" if position == len(layers) - 1 else f"_{position}"
+        for name, term in _layer_losses(slots, truth, match_slots(slots, truth, costs), weights).items():
+            terms[name + suffix] = term
+    return terms
+
+
+def _layer_losses(slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights) -> dict[str, Tensor]:
+    wanted = _matched_truth(truth, matching)
+    found = slots.spans[matching.sample, matching.slot]
+    pairs = max(len(found), 1)
+    distance = (found - wanted).abs().sum() / (2 * pairs)
+    overlap = generalised_iou(centre_width_to_span(found)[:, None], centre_width_to_span(wanted)[:, None])
+    return {
+        "span": weights.span * distance,
+        "giou": weights.giou * (1 - overlap).sum() / pairs,
+        "label": weights.label * _label_loss(slots.logits, matching, weights.no_object),
+    }
+
+
+def _matched_truth(truth: Sequence[Tensor], matching: Matching) -> Tensor:
+    """[P, 2] the true moment of every pair; matching.truth counts inside a sample, so samples are offset."""
+    counts = [len(moments) for moments in truth]
+    offset = torch.tensor([sum(counts[:i]) for i in range(len(counts))], device=matching.truth.device)
+    return torch.cat(list(truth))[offset[matching.sample] + matching.truth]
+
+
+def _label_loss(logits: Tensor, matching: Matching, no_object: float) -> Tensor:
+    """Mean over all slots of the cross-entropy times its weight (not divided by the weights' sum)."""
+    wanted = torch.full(logits.shape[:2], NO_OBJECT, device=logits.device)
+    wanted[matching.sample, matching.slot] = FOREGROUND
+    weight = torch.where(wanted == FOREGROUND, 1.0, no_object)
+    return (F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") * weight).mean()

@@ -1,0 +1,61 @@
+"""What stands before and after a transformer: input projections, and heads that read its result."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vmrbench.parts.slots import Slots
+
+
+class Mlp(nn.Module):
+    """Linear layers with a ReLU between each two. widths: of the input, of every layer's result."""
+
+    def __init__(self, *widths: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[..., widths[0]] to [..., widths[-1]]."""
+        for position, layer in enumerate(self.layers):
+            rows = layer(F.relu(rows) if position else rows)
+        return rows
+
+
+class ProjectionLayer(nn.Module):
+    """Norm, dropout, linear layer, and a ReLU if `relu`."""
+
+    def __init__(self, width: int, out_width: int, dropout: float, *, relu: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, out_width)
+        self.relu = relu
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[..., width] to [..., out_width]."""
+        rows = self.linear(self.dropout(self.norm(rows)))
+        return F.relu(rows) if self.relu else rows
+
+
+def input_projection(width: int, out_width: int, layers: int, dropout: float) -> nn.Sequential:
+    """Features to the width of the model: `layers` projections, a ReLU after each but the last."""
+    widths = [width] + [out_width] * layers
+    return nn.Sequential(
+        *(ProjectionLayer(widths[i], widths[i + 1], dropout, relu=i < layers - 1) for i in range(layers))
+    )
+
+
+class SlotHeads(nn.Module):
+    """Reads a moment and its label from every slot. width: D of the slots."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.span = Mlp(width, width, width, 2)
+        self.label = nn.Linear(width, 2)
+
+    def forward(self, hidden: Tensor) -> Slots:
+        """Slots from hidden [B, Q, D]."""
+        return Slots(logits=self.label(hidden), spans=self.span(hidden).sigmoid())

@@ -1,0 +1,212 @@
+"""What every plug-in must keep to, as checks that its author runs too: `check_backbone` and `check_trimmer`.
+
+    from vmrbench.specs import Dims
+    from vmrbench.testing.conformance import check_backbone
+
+    def test_my_backbone_conforms():
+        check_backbone(SPEC, Dims(video=16, text=12))
+
+A check that fails raises `PluginError` with one line: the plug-in, what was found, what was expected.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from vmrbench.errors import PluginError
+from vmrbench.protocols import Backbone, Distillable, SharesEncoder
+from vmrbench.specs import BackboneSpec, Dims
+from vmrbench.testing.batch_edits import pad_batch, take_samples, without_labels
+from vmrbench.testing.factories import make_batch
+from vmrbench.testing.trimmer_conformance import check_trimmer
+from vmrbench.types import AxisMoments, Batch, DistillTargets
+
+__all__ = ["check_backbone", "check_trimmer"]
+
+TOLERANCE = 1e-4
+
+
+def check_backbone(
+    spec: BackboneSpec, dims: Dims, options: Any = None, *, without_gradient: Sequence[str] = ()
+) -> None:
+    """Run every check on a backbone.
+
+    Args:
+        spec: what the plug-in offers.
+        dims: widths to build it for; small ones do.
+        options: an options object; default is `spec.options()`. Small ones make the checks fast.
+        without_gradient: prefixes of parameters that no loss reaches, besides the module's `unused_parameters`.
+
+    Raises:
+        PluginError: the first check that fails.
+    """
+    torch.manual_seed(0)
+    chosen = spec.options() if options is None else options
+    model = spec.build(chosen, dims).eval()
+    batch = sample_batch(dims)
+    who = f"backbone {spec.name!r}"
+    check_capabilities(model, spec, batch, who)
+    check_predictions(model, batch, who)
+    check_reads_no_labels(model, batch, who)
+    check_rerun_is_identical(model, batch, who)
+    check_company_changes_nothing(model, batch, who)
+    if not spec.device_exceptions:
+        check_runs_on_meta(model, batch, who)
+    exceptions = (*without_gradient, *getattr(model, "unused_parameters", ()))
+    check_gradients(model, batch, exceptions, who)
+    check_weights_survive(model, lambda: spec.build(chosen, dims), batch, who)
+
+
+def sample_batch(dims: Dims) -> Batch:
+    """Four samples: one with two moments, one with none, one of a single clip; every third clip lacks features."""
+    batch = make_batch([11, 7, 9, 1], width=dims.video, text_width=dims.text, query_lengths=[5, 3, 6, 1])
+    assert batch.moments is not None
+    two = torch.cat([batch.moments[0], torch.tensor([[8.0, 13.0]])])
+    fine = batch.fine_weight * (torch.arange(11) % 3 != 1)
+    return replace(batch, moments=(two, batch.moments[1], torch.zeros(0, 2), batch.moments[3]), fine_weight=fine)
+
+
+def check_capabilities(model: nn.Module, spec: BackboneSpec, batch: Batch, who: str) -> None:
+    """The module has its methods, and what a declared capability gives has the promised shape."""
+    _expect(isinstance(model, Backbone), f"{who}: lacks forward, loss or predict; see vmrbench.protocols.Backbone")
+    _expect(
+        spec.capabilities <= {"encode", "distill"},
+        f"{who}: capabilities {set(spec.capabilities)}; known: encode, distill",
+    )
+    size = tuple(batch.clip_mask.shape)
+    with torch.no_grad():
+        if "encode" in spec.capabilities:
+            _expect(isinstance(model, SharesEncoder), f"{who}: declares 'encode' but lacks encode or embedding_width")
+            borrowed = cast(SharesEncoder, model)
+            found, expected = tuple(borrowed.encode(batch).shape), (*size, borrowed.embedding_width)
+            _expect(found == expected, f"{who}: encode gave {found}, expected [B, L, embedding_width] = {expected}")
+        if "distill" in spec.capabilities:
+            _expect(isinstance(model, Distillable), f"{who}: declares 'distill' but lacks distill_targets")
+            _check_targets(cast(Distillable, model).distill_targets(model(batch), batch), size, who)
+
+
+def check_predictions(model: nn.Module, batch: Batch, who: str) -> None:
+    """Spans lie on the clip axis, starts come before ends, scores are numbers, and no sample is without a moment."""
+    moments = _predict(model, batch)
+    count = batch.lengths[:, None]
+    _expect(
+        moments.spans.shape == (*moments.scores.shape, 2), f"{who}: predict gave spans {tuple(moments.spans.shape)}"
+    )
+    start, end = moments.spans.unbind(-1)
+    inside = (start >= 0) & (end <= count + TOLERANCE) & (start <= end) & (moments.scores.isfinite())
+    empty = moments.scores == -torch.inf
+    _expect(bool((inside | empty).all()), f"{who}: a span is reversed, off the clip axis, or has no finite score")
+    _expect(bool((~empty).any(1).all()), f"{who}: a sample has no moment; every slot has the score -inf")
+
+
+def check_reads_no_labels(model: nn.Module, batch: Batch, who: str) -> None:
+    """The same predictions without labels."""
+    difference = _difference(_predict(model, batch), _predict(model, without_labels(batch)))
+    _expect(
+        difference == 0, f"{who}: predictions change by {difference:.2g} without labels; forward must not read them"
+    )
+
+
+def check_rerun_is_identical(model: nn.Module, batch: Batch, who: str) -> None:
+    """Two runs give the same bits."""
+    difference = _difference(_predict(model, batch), _predict(model, batch))
+    _expect(difference == 0, f"{who}: two runs in eval mode differ by {difference:.2g}, expected no difference")
+
+
+def check_company_changes_nothing(model: nn.Module, batch: Batch, who: str) -> None:
+    """A sample gets the same moments whatever its neighbours, its place and its padding."""
+    rows = range(len(batch.sample_ids))
+    together = _predict(model, batch)
+    padded = _difference(together, _predict(model, pad_batch(batch, clips=4, tokens=3)))
+    _expect(padded < TOLERANCE, f"{who}: predictions change by {padded:.2g} with padding; mask padded clips and tokens")
+    backwards = _predict(model, take_samples(batch, rows[::-1]))
+    turned = AxisMoments(spans=backwards.spans.flip(0), scores=backwards.scores.flip(0))
+    moved = _difference(together, turned)
+    _expect(moved < TOLERANCE, f"{who}: predictions change by {moved:.2g} with the order of the batch")
+    for row in rows:
+        alone = _predict(model, take_samples(batch, [row]))
+        here = AxisMoments(spans=together.spans[row : row + 1], scores=together.scores[row : row + 1])
+        changed = _difference(here, alone)
+        _expect(changed < TOLERANCE, f"{who}: predictions of a sample change by {changed:.2g} with its neighbours")
+
+
+def check_runs_on_meta(model: nn.Module, batch: Batch, who: str) -> None:
+    """Inference makes no tensor on another device and looks at no value on the host."""
+    elsewhere, there = copy.deepcopy(model).to("meta"), without_labels(batch).to("meta")
+    try:
+        with torch.no_grad():
+            outputs = elsewhere(there)
+            cast(Backbone, elsewhere).predict(outputs, there)
+            if isinstance(elsewhere, SharesEncoder):
+                elsewhere.encode(there)
+            if isinstance(elsewhere, Distillable):
+                elsewhere.distill_targets(outputs, there)
+    except (RuntimeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PluginError(f"{who}: inference leaves its device or looks at values on the host: {reason}") from error
+
+
+def check_gradients(model: nn.Module, batch: Batch, exceptions: Sequence[str], who: str) -> None:
+    """Losses are finite, also without moments, and finite gradients reach every parameter."""
+    assert batch.moments is not None
+    model.zero_grad(set_to_none=True)
+    for labelled in (replace(batch, moments=tuple(m[:0] for m in batch.moments)), batch):
+        terms = cast(Backbone, model).loss(model(labelled), labelled)
+        wrong = [name for name, term in terms.items() if term.dim() or not bool(term.isfinite())]
+        _expect(not wrong, f"{who}: loss terms {wrong} are not finite numbers")
+        torch.autograd.backward([torch.stack(list(terms.values())).sum()])
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and not name.startswith(tuple(exceptions)):
+            _expect(parameter.grad is not None, f"{who}: no gradient reaches {name!r}; name it in unused_parameters")
+            finite = parameter.grad is not None and bool(parameter.grad.isfinite().all())
+            _expect(finite, f"{who}: the gradient of {name!r} is not finite")
+    model.zero_grad(set_to_none=True)
+
+
+def check_weights_survive(model: nn.Module, rebuild: Callable[[], nn.Module], batch: Batch, who: str) -> None:
+    """Weights written and read as safetensors give the same predictions in a model built anew."""
+    written = save({name: value.contiguous() for name, value in model.state_dict().items()})
+    torch.manual_seed(1)
+    again = rebuild().eval()
+    again.load_state_dict(load(written))
+    difference = _difference(_predict(model, batch), _predict(again, batch))
+    _expect(difference == 0, f"{who}: predictions change by {difference:.2g} when weights are written and read again")
+
+
+def _check_targets(targets: DistillTargets, size: tuple[int, ...], who: str) -> None:
+    shapes: Mapping[str, Tensor | None] = {"embedding": targets.embedding, "saliency": targets.saliency}
+    for name, value in shapes.items():
+        if value is not None:
+            _expect(
+                tuple(value.shape[:2]) == size,
+                f"{who}: distill {name} is {tuple(value.shape)}, expected [B, L] = {size} first",
+            )
+    if targets.candidates is not None and targets.candidate_mask is not None:
+        fits = targets.candidate_mask.shape[-1] == targets.candidates.shape[-1]
+        _expect(fits, f"{who}: distill candidate_mask does not fit its candidates")
+
+
+@torch.no_grad()
+def _predict(model: nn.Module, batch: Batch) -> AxisMoments:
+    return cast(Backbone, model).predict(model(batch), batch)
+
+
+def _difference(a: AxisMoments, b: AxisMoments) -> float:
+    """How far the worst moment of a sample is from its nearest counterpart; near ties may change places."""
+    if a.scores.shape != b.scores.shape:
+        return float("inf")
+    left, right = (torch.cat([m.spans, m.scores.clamp(min=-1e4)[..., None]], dim=-1) for m in (a, b))
+    apart = (left[:, :, None] - right[:, None]).abs().amax(-1)
+    return float(torch.maximum(apart.amin(1).amax(), apart.amin(2).amax()))
+
+
+def _expect(kept: bool, message: str) -> None:
+    if not kept:
+        raise PluginError(message)

@@ -1,0 +1,213 @@
+"""Each check refuses a module that breaks its rule, and says so in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vmrbench.errors import PluginError
+from vmrbench.protocols import ClipAccess
+from vmrbench.specs import BackboneSpec, Dims, TrimDims, TrimmerSpec
+from vmrbench.testing.conformance import check_backbone, check_trimmer
+from vmrbench.types import AxisMoments, Batch, DistillTargets, TrimDecision
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """No options."""
+
+
+class Honest(nn.Module):
+    """Scores the mean of a video's clips for its halves."""
+
+    def __init__(self, options: NoOptions, dims: Dims) -> None:
+        super().__init__()
+        self.score = nn.Linear(dims.video + dims.text, 2)
+
+    def forward(self, batch: Batch) -> Tensor:
+        clips = (batch.clips * batch.clip_mask[..., None]).sum(1) / batch.lengths[:, None]
+        words = (batch.query * batch.query_mask[..., None]).sum(1)
+        scores: Tensor = self.score(torch.cat([clips, words], dim=-1))
+        return scores
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        return {"any": outputs.square().mean()}
+
+    def predict(self, outputs: Tensor, batch: Batch) -> AxisMoments:
+        halves = torch.tensor([[0.0, 0.5], [0.5, 1.0]], device=outputs.device)
+        return AxisMoments(spans=halves * batch.lengths[:, None, None], scores=outputs)
+
+
+class ReadsPadding(Honest):
+    """Means over all rows."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        scores: Tensor = self.score(torch.cat([batch.clips.mean(1), batch.query.mean(1)], dim=-1))
+        return scores
+
+
+class ReadsNeighbours(Honest):
+    """Subtracts the mean of the batch."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        scores = super().forward(batch)
+        return scores - scores.mean(0)
+
+
+class ReadsLabels(Honest):
+    """Looks whether there are labels."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) + (0.0 if batch.moments is None else 1.0)
+
+
+class RollsDice(Honest):
+    """Adds noise."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        scores = super().forward(batch)
+        return scores + torch.rand_like(scores)
+
+
+class LeavesItsDevice(Honest):
+    """Looks at a value on the host."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) * (1.0 if batch.clips.sum().item() else 0.5)
+
+
+class LeavesTheVideo(Honest):
+    """Predicts twice the video."""
+
+    def predict(self, outputs: Tensor, batch: Batch) -> AxisMoments:
+        moments = super().predict(outputs, batch)
+        return replace(moments, spans=2 * moments.spans)
+
+
+class ForgetsAParameter(Honest):
+    """Has a weight that no loss reaches."""
+
+    def __init__(self, options: NoOptions, dims: Dims) -> None:
+        super().__init__(options, dims)
+        self.idle = nn.Parameter(torch.zeros(1))
+
+
+class LosesItselfWithoutMoments(Honest):
+    """Averages over moments."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        assert batch.moments is not None
+        return {"any": outputs.mean() + torch.cat(batch.moments).mean()}
+
+
+class HidesWeights(Honest):
+    """Keeps a weight out of its state."""
+
+    def __init__(self, options: NoOptions, dims: Dims) -> None:
+        super().__init__(options, dims)
+        self.register_buffer("shift", torch.rand(2), persistent=False)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) + self.get_buffer("shift")
+
+
+def _spec(build: Callable[[Any, Dims], nn.Module]) -> BackboneSpec:
+    return BackboneSpec(name="toy", summary="", source="", options=NoOptions, build=build)
+
+
+def test_an_honest_backbone_passes() -> None:
+    check_backbone(_spec(Honest), Dims(video=4, text=3))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (ReadsPadding, "with padding"),
+        (ReadsNeighbours, "with its neighbours"),
+        (ReadsLabels, "without labels"),
+        (RollsDice, "without labels|two runs"),
+        (LeavesItsDevice, "looks at values on the host"),
+        (LeavesTheVideo, "off the clip axis"),
+        (ForgetsAParameter, "no gradient reaches 'idle'"),
+        (LosesItselfWithoutMoments, "not finite numbers"),
+        (HidesWeights, "written and read again"),
+    ],
+)
+def test_a_backbone_that_breaks_a_rule_is_refused(build: type[nn.Module], message: str) -> None:
+    with pytest.raises(PluginError, match=message) as caught:
+        check_backbone(_spec(build), Dims(video=4, text=3))
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_declared_exception_is_granted() -> None:
+    check_backbone(_spec(ForgetsAParameter), Dims(video=4, text=3), without_gradient=("idle",))
+
+
+def test_a_declared_device_exception_is_granted() -> None:
+    check_backbone(replace(_spec(LeavesItsDevice), device_exceptions=("reads a value",)), Dims(video=4, text=3))
+
+
+class FirstHalf(nn.Module):
+    """Keeps the first half of every video."""
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)
+        return TrimDecision(keep=(place < (batch.lengths[:, None] + 1) // 2) & batch.clip_mask)
+
+    def loss(
+        self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
+    ) -> Mapping[str, Tensor]:
+        return {}
+
+
+class KeepsPadding(FirstHalf):
+    """Keeps every row."""
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        return TrimDecision(keep=torch.ones_like(batch.clip_mask))
+
+
+class HalfOfTheBatch(FirstHalf):
+    """Keeps the first half of the longest video."""
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        length = batch.clip_mask.shape[1]
+        place = torch.arange(length, device=batch.clip_mask.device)
+        return TrimDecision(keep=(place <= length // 2) & batch.clip_mask)
+
+
+class SaysOtherThanItKeeps(FirstHalf):
+    """Gives soft values of everything."""
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        return replace(super().select(batch, access), soft=batch.clip_mask.float())
+
+
+def _trimmer(build: type[nn.Module]) -> TrimmerSpec:
+    return TrimmerSpec(name="toy", summary="", source="", options=NoOptions, build=lambda options, dims: build())
+
+
+TRIM_DIMS = TrimDims(index=3, text=4, rows=8, embedding=None)
+
+
+def test_an_honest_trimmer_passes() -> None:
+    check_trimmer(_trimmer(FirstHalf), TRIM_DIMS)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (KeepsPadding, "keeps padding"),
+        (HalfOfTheBatch, "with padding|with its neighbours"),
+        (SaysOtherThanItKeeps, "soft differs from keep"),
+    ],
+)
+def test_a_trimmer_that_breaks_a_rule_is_refused(build: type[nn.Module], message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        check_trimmer(_trimmer(build), TRIM_DIMS)
