@@ -1,0 +1,151 @@
+"""The report as one Markdown page with its figures beside it, from a sweep summary and nothing else."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from vmrbench.report.figure import draw, points_of, save_svg
+from vmrbench.report.notes import (
+    absence_lines,
+    basis_lines,
+    detectable_line,
+    flat_lines,
+    invalid_lines,
+    reference_line,
+    undrawn_lines,
+    unmeasured_lines,
+)
+from vmrbench.report.numbers import significant
+from vmrbench.report.summary import DatasetEntry, SweepSummary
+from vmrbench.report.tables import (
+    accuracy_table,
+    cost_table,
+    diagnostics_table,
+    floors_table,
+    markdown_table,
+    time_table,
+)
+
+FIGURES = "figures"
+
+_HOW_TO_READ = """\
+- One row is one backbone with one trimmer. Scores are means over queries, first averaged over seeds where there are \
+several; below each stands its 95 % interval. ↑: higher is better, ↓: lower is better.
+- {reference}
+- An interval of a difference that holds 0 does not tell the two apart.
+- MACs are multiply-adds (one multiply and one add count 1; FLOPs are twice that), in GMACs, per query.
+- *Cold*: the video is new, nothing is cached. *Amortised*: cost of all queries of a video divided by their number, \
+each expensive clip encoded once. An untrimmed system encodes a video once for all its queries, so trimming by query \
+can save cold and not amortised.
+- † marks a number that was declared (published, or given by the encoder) and not measured here. A dash (–) is a \
+number that could not be had; the reason stands below the tables (some stages have no MACs at all). \
+≥ marks a total that lacks a stage other rows have.
+- ‡ marks a trimmer that reads the labels: a ceiling of selection, not a method, and no part of a Pareto front. ⚠ \
+marks an INVALID row.
+- Latency is one query at a time on this machine, from features that exist already: encoders are not in it. INVALID \
+timing was too noisy to be compared."""
+
+
+def write_report(summary: SweepSummary, path: Path) -> list[Path]:
+    """Write the page and its figures.
+
+    Args:
+        summary: what to show.
+        path: the Markdown file, or a folder that gets a `README.md`; figures go into `figures/` beside it.
+
+    Returns:
+        The files written, the page first.
+    """
+    page = path if path.suffix else path / "README.md"
+    folder = page.parent / FIGURES
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    for entry in summary.datasets:
+        figure = draw(summary, entry)
+        if figure is not None:
+            target = folder / figure_name(summary, entry)
+            save_svg(figure, target)
+            drawn.append(target)
+    page.write_text(render(summary), encoding="utf-8")
+    return [page, *drawn]
+
+
+def render(summary: SweepSummary) -> str:
+    """The Markdown text; the same summary gives the same text."""
+    sections = [
+        f"# {summary.name}: accuracy beside cost",
+        *([_stamps(summary)] if summary.stamps else []),
+        _opening(summary),
+        "## How to read this\n\n" + _HOW_TO_READ.format(reference=reference_line(summary.rows)),
+        *(_dataset_section(summary, entry) for entry in summary.datasets),
+        "## Cells without a result\n\n" + "\n".join(absence_lines(summary)),
+        "## Measured and declared\n\n" + _measured(summary),
+        f"## Protocol `{summary.protocol.name}`\n\n" + "\n".join(f"- {rule}" for rule in summary.protocol.rules),
+        "## Machine\n\n" + ("\n".join(flat_lines(summary.machine)) or "Not recorded."),
+        "## Versions\n\n" + ("\n".join(flat_lines(summary.versions)) or "Not recorded."),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def figure_name(summary: SweepSummary, entry: DatasetEntry) -> str:
+    """File name of a data set's figure."""
+    return re.sub(r"[^a-zA-Z0-9]+", "_", f"{summary.name} {entry.id}").strip("_").lower() + ".svg"
+
+
+def _stamps(summary: SweepSummary) -> str:
+    return "> [!WARNING]\n" + "\n>\n".join(f"> **{stamp}**" for stamp in summary.stamps)
+
+
+def _opening(summary: SweepSummary) -> str:
+    command = shlex.join(summary.argv)
+    return (
+        f"Sweep `{summary.name}`, {summary.created}: {len(summary.rows)} rows on {len(summary.datasets)} data set(s), "
+        f"{len(summary.failed)} cell(s) failed, {len(summary.missing)} missing; scored by protocol "
+        f"`{summary.protocol.name}`. Made by `{command}` and written from the sweep summary alone."
+    )
+
+
+def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
+    rows = summary.rows_of(entry.id)
+    stamps = [f"> **{stamp}**" for stamp in entry.stamps]
+    counts = (
+        f"{entry.n_queries:,} queries, {entry.n_videos:,} videos, {entry.n_sources:,} source videos, "
+        f"{entry.queries_per_video:.1f} queries a video. Data set plug-in `{entry.name}`."
+    )
+    parts = [f"## Data set `{entry.id}`", *stamps, counts]
+    if not rows:
+        return "\n\n".join([*parts, "No cell of this data set has a result.", _floors(entry)])
+    if points_of(summary, entry.id):
+        alt = f"{summary.headline} against cold GMACs a query on {entry.id}, one panel a backbone"
+        parts.append(f"![{alt}]({FIGURES}/{figure_name(summary, entry)})")
+    parts += undrawn_lines(rows, summary.headline)
+    parts += ["### Accuracy", accuracy_table(summary, entry.id), detectable_line(summary, entry)]
+    parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
+    parts += ["### Clips, time, memory", time_table(summary, entry.id)]
+    parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]
+    remarks = [*invalid_lines(rows), *unmeasured_lines(rows)]
+    if remarks:
+        parts += ["#### Remarks and missing numbers", "\n".join(remarks)]
+    parts += [_floors(entry), "#### Facts", "\n".join(flat_lines(entry.facts)) or "None recorded."]
+    return "\n\n".join(parts)
+
+
+def _floors(entry: DatasetEntry) -> str:
+    return (
+        "### Query-blind floors\n\nScores of answers that read neither video nor query; a model below them has "
+        f"learnt nothing usable.\n\n{floors_table(entry)}"
+    )
+
+
+def _measured(summary: SweepSummary) -> str:
+    lines = ["MACs by stage, how they are known:", "\n".join(basis_lines(summary.rows)) or "- nothing was counted"]
+    if summary.encoders:
+        rows = [
+            (name, entry.role, entry.basis, entry.source, significant(entry.macs_per_clip / 1e9))
+            for name, entry in summary.encoders.items()
+        ]
+        headers = ["encoder", "role", "basis", "source", "GMACs a pass"]
+        lines += ["Encoders whose cost was charged:", markdown_table(headers, rows, words=4)]
+    return "\n\n".join(lines)

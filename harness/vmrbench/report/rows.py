@@ -1,0 +1,208 @@
+"""One row of a report: the runs of one (data set, backbone, trimmer), aggregated over their seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+import pandas as pd
+
+from vmrbench.errors import DataError
+from vmrbench.protocol.convention import Protocol
+from vmrbench.report.summary import Estimate, Latency, Quantity, Row
+from vmrbench.score.intervals import Interval, average_seeds, over_seeds, paired_difference
+
+Record = Mapping[str, Any]
+_NOT_RECORDED = "not recorded"
+# A committed summary need not hold more of a percentage than this.
+_DIGITS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run record and its per-query scores, which are None where the run failed."""
+
+    record: Record
+    per_query: pd.DataFrame | None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Ids of data set, backbone and trimmer."""
+        return cell_key(self.record["cell"])
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run."""
+        return int(self.record["cell"]["seed"])
+
+
+def cell_key(cell: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Ids of data set, backbone and trimmer of a cell."""
+    return str(cell["dataset"]["id"]), str(cell["backbone"]["id"]), str(cell["trimmer"]["id"])
+
+
+def make_row(
+    runs: Sequence[FinishedRun],
+    reference: Sequence[FinishedRun],
+    metrics: Sequence[str],
+    protocol: Protocol,
+    label_readers: Collection[str] = (),
+) -> Row:
+    """Aggregate the finished runs of one arm.
+
+    Args:
+        runs: at least one, all of one arm, every one with per-query scores, ordered by seed.
+        reference: the runs of the untrimmed arm; empty where it did not run; `runs` itself for that arm.
+        metrics: columns to report, where the runs have them.
+        protocol: of the intervals.
+        label_readers: names of trimmers that read labels.
+
+    Raises:
+        DataError: the runs do not hold the same queries.
+    """
+    records = [run.record for run in runs]
+    cell = records[0]["cell"]
+    dataset, backbone, trimmer = runs[0].key
+    frames = [run.per_query for run in runs if run.per_query is not None]
+    columns = [name for name in metrics if all(name in frame.columns for frame in frames)]
+    return Row(
+        dataset=dataset,
+        backbone=backbone,
+        backbone_name=str(cell["backbone"]["name"]),
+        trimmer=trimmer,
+        trimmer_name=str(cell["trimmer"]["name"]),
+        preset=cell["backbone"].get("preset"),
+        fill=cell["trimmer"].get("fill"),
+        options=dict(cell["trimmer"].get("options") or {}),
+        seeds=tuple(run.seed for run in runs),
+        run_ids=tuple(str(record["run_id"]) for record in records),
+        reads_labels=str(cell["trimmer"]["name"]) in label_readers,
+        status="VALID" if all(record["status"] == "VALID" for record in records) else "INVALID",
+        reasons=_union(records, "reasons"),
+        stamps=_union(records, "stamps"),
+        warnings=_union(records, "warnings"),
+        scores=_scores(frames, columns, protocol),
+        reference=reference[0].key[2] if reference else None,
+        differences=_differences(runs, reference, columns, protocol),
+        **_diagnostics(records),
+        **_costs(records),
+    )
+
+
+def _diagnostics(records: Sequence[Record]) -> dict[str, Any]:
+    found = [record.get("diagnostics") or {} for record in records]
+    shuffled = [entry.get("shuffled_query") or {} for entry in found]
+    names = dict.fromkeys(name for entry in shuffled for name in entry)
+    return {
+        "clips": _plain([entry.get("clips_mean") for entry in found]),
+        "kept_clips": _plain([entry.get("kept_clips_mean") for entry in found]),
+        "kept_ratio": _plain([entry.get("kept_ratio_mean") for entry in found]),
+        "moment_kept": _plain([entry.get("moment_kept_mean") for entry in found]),
+        "shuffled_query": {name: _plain([entry.get(name) for entry in shuffled]) for name in names},
+        "parameters": _plain([record.get("parameters") for record in records]),
+    }
+
+
+def _costs(records: Sequence[Record]) -> dict[str, Any]:
+    costs = [record.get("cost") or {} for record in records]
+    uncounted: dict[str, int] = {}
+    for cost in costs:
+        for operator, count in (cost.get("uncounted_operators") or {}).items():
+            uncounted[operator] = max(uncounted.get(operator, 0), int(count))
+    return {
+        "macs_cold": _stages([cost.get("macs_cold") or {} for cost in costs]),
+        "macs_amortised": _stages([cost.get("macs_amortised") or {} for cost in costs]),
+        "latency": _latency([cost.get("latency_ms") or {} for cost in costs]),
+        "memory_bytes": _most([cost.get("memory_bytes") or {} for cost in costs]),
+        "fvcore_ratio": _plain([cost.get("fvcore_ratio") for cost in costs]),
+        "uncounted_operators": uncounted,
+    }
+
+
+def _scores(frames: Sequence[pd.DataFrame], columns: Sequence[str], protocol: Protocol) -> dict[str, Estimate]:
+    seeds = over_seeds(frames, columns, protocol)
+    return {name: _estimate(seeds.mean[name], seeds.per_seed[name]) for name in columns}
+
+
+def _differences(
+    runs: Sequence[FinishedRun], reference: Sequence[FinishedRun], columns: Sequence[str], protocol: Protocol
+) -> dict[str, Estimate]:
+    """Difference to the reference arm over the seeds both have; empty for the reference itself."""
+    if not reference or reference[0].key == runs[0].key:
+        return {}
+    ours = {run.seed: run.per_query for run in runs if run.per_query is not None}
+    theirs = {run.seed: run.per_query for run in reference if run.per_query is not None}
+    both = [seed for seed in ours if seed in theirs]
+    if not both:
+        return dict.fromkeys(columns, Estimate(value=None, reason="no seed in common with the reference"))
+    here, there = [ours[seed] for seed in both], [theirs[seed] for seed in both]
+    try:
+        found = paired_difference(average_seeds(here, columns), average_seeds(there, columns), columns, protocol)
+    except DataError as error:
+        return dict.fromkeys(columns, Estimate(value=None, reason=str(error)))
+    each = {
+        name: tuple(float(a[name].mean() - b[name].mean()) for a, b in zip(here, there, strict=True))
+        for name in columns
+    }
+    return {name: _estimate(found[name], each[name]) for name in columns}
+
+
+def _estimate(interval: Interval, per_seed: tuple[float, ...]) -> Estimate:
+    return Estimate(
+        value=round(interval.value, _DIGITS),
+        low=None if interval.low is None else round(interval.low, _DIGITS),
+        high=None if interval.high is None else round(interval.high, _DIGITS),
+        standard_error=None if interval.standard_error is None else round(interval.standard_error, _DIGITS),
+        n=interval.n,
+        n_sources=interval.n_clusters,
+        per_seed=tuple(round(value, _DIGITS) for value in per_seed),
+        reason=interval.reason,
+    )
+
+
+def _stages(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Quantity]:
+    """Mean over seeds of every stage's MACs."""
+    stages = dict.fromkeys(stage for seed in seeds for stage in seed)
+    return {stage: _mean([seed.get(stage) or {} for seed in seeds]) for stage in stages}
+
+
+def _mean(entries: Sequence[Mapping[str, Any]]) -> Quantity:
+    """Mean of `value`; none where one is missing. One declared part makes the whole declared."""
+    values = [float(entry["value"]) for entry in entries if entry.get("value") is not None]
+    bases = [entry["basis"] for entry in entries if entry.get("basis")]
+    basis = "declared" if "declared" in bases else next(iter(bases), None)
+    if not entries or len(values) < len(entries):
+        reasons = [entry.get("reason") or _NOT_RECORDED for entry in entries if entry.get("value") is None]
+        return Quantity(value=None, basis=basis, reason=next(iter(reasons), _NOT_RECORDED))
+    return Quantity(value=fmean(values), basis=basis)
+
+
+def _plain(values: Sequence[Any]) -> Quantity:
+    return _mean([{"value": value} for value in values])
+
+
+def _most(entries: Sequence[Mapping[str, Any]]) -> Quantity:
+    """Peak over seeds."""
+    mean = _mean(entries)
+    return mean if mean.value is None else Quantity(value=max(float(entry["value"]) for entry in entries))
+
+
+def _latency(entries: Sequence[Mapping[str, Any]]) -> Latency:
+    # One session may time an arm once for all its seeds: the same timing is then in every record.
+    entries = [entry for place, entry in enumerate(entries) if entry not in entries[:place]]
+    missing = [entry for entry in entries if entry.get("p50") is None or entry.get("p90") is None]
+    invalid = [entry for entry in entries if not entry.get("valid")]
+    reason = next((entry.get("reason") or _NOT_RECORDED for entry in [*missing, *invalid]), None)
+    return Latency(
+        p50_ms=None if missing else median(float(entry["p50"]) for entry in entries),
+        p90_ms=None if missing else median(float(entry["p90"]) for entry in entries),
+        n=sum(int(entry.get("n") or 0) for entry in entries),
+        valid=not missing and not invalid,
+        reason=reason,
+    )
+
+
+def _union(records: Sequence[Record], key: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(line) for record in records for line in record.get(key) or ()))
