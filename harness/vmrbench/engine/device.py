@@ -20,7 +20,9 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(f"device: {name!r} was asked for, but this machine offers no CUDA device; use 'auto' or 'cpu'")
+        raise DeviceError(
+            f"device: {name!r} was asked for, but this machine offers no CUDA device; use 'auto' or 'cpu'"
+        )
     return torch.device(name)
 
 

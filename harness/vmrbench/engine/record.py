@@ -145,14 +145,10 @@ def charge(cell: Cell, catalog: Catalog, queries: pd.DataFrame, counted: Mapping
     """Charge every query its real length, its own kept clips, and the declared cost of the encoders it needs."""
     nearest = _nearest_shapes(queries, counted["shapes"])
     uses = []
-    for row, shape in zip(queries.itertuples(), nearest, strict=True):
-        keep = np.zeros(int(row.clips), dtype=np.bool_)
-        keep[np.asarray(row.kept, dtype=np.int64)] = True
-        uses.append(
-            QueryUse(
-                video_id=str(row.video_id), keep=keep, trim_macs=shape["trim"], backbone_macs=shape["backbone"]
-            )
-        )
+    for video, clips, kept, shape in zip(queries["video_id"], queries["clips"], queries["kept"], nearest, strict=True):
+        keep = np.zeros(int(clips), dtype=np.bool_)
+        keep[np.asarray(kept, dtype=np.int64)] = True
+        uses.append(QueryUse(video_id=str(video), keep=keep, trim_macs=shape["trim"], backbone_macs=shape["backbone"]))
     encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
     reads_index = cell.trimmer.offer.spec.input == "fill"
     return cost_stages(uses, unit_costs(cell.dataset.built.facts, encoders, reads_index=reads_index))

@@ -85,7 +85,9 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
         teacher = untrimmed_arm(cell)
         load_weights(teacher, base)
         teacher.eval().requires_grad_(False).to(device)
-    _train(cell, arm.to(device), folder, name=f"train-{keys.train[:12]}", epochs=cell.train.extra_epochs, teacher=teacher)
+    _train(
+        cell, arm.to(device), folder, name=f"train-{keys.train[:12]}", epochs=cell.train.extra_epochs, teacher=teacher
+    )
     log = read_json(folder / LOG)
     write_json(folder / LOG, {**log, "started_from": keys.base, "own_initialisation": list(fresh), **_facts(arm)})
 
@@ -123,7 +125,7 @@ def make_memory(cell: Cell, folder: Path, probe: tuple[str, dict[str, object]]) 
 
 
 def probe_memory(cell: Cell) -> None:
-    """What the fresh process runs: the longest query of the reported split, once, at batch 1, weights as initialised."""
+    """What the fresh process runs: the longest video of the reported split, once, at batch 1, untrained."""
     split = split_of(cell, REPORTED)
     run_once(new_arm(cell), split, longest(split), resolve_device(cell.device), cell.precision)
 
@@ -174,6 +176,5 @@ def _fit_adapter(cell: Cell, adapter: Adapter) -> None:
 
 
 def _write_queries(done: SplitPredictions, path: Path) -> None:
-    table = done.queries.assign(kept=[positions.astype(np.int32) for positions in done.kept])
-    table.to_parquet(path, index=False)
-
+    kept = pd.Series([positions.astype(np.int32) for positions in done.kept], dtype=object)
+    done.queries.assign(kept=kept).to_parquet(path, index=False)

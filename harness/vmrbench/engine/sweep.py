@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -167,7 +167,7 @@ def _ensure_base(store: Store, cell: Cell, keys: StageKeys) -> None:
 def _cell_job(context: _Context, cell_id: str) -> None:
     catalog, cell = _cell_of(context, cell_id)
     store, keys = context.store, stage_keys(cell, context.machine)
-    catalog.hook.vmr_run_starting(cell=describe_cell(cell))
+    catalog.run_starting(describe_cell(cell))
     _ensure_base(store, cell, keys)
     store.ensure("train", keys.train, lambda folder: make_train(cell, store, folder, keys), resume=True)
     store.ensure("predict", keys.predict, lambda folder: make_predict(cell, store, folder, keys))
@@ -184,7 +184,7 @@ def run_probe(context: _Context, cell_id: str) -> None:
 
 
 def _measure_latency(context: _Context, cells: Sequence[Cell]) -> dict[str, str]:
-    """One session for all arms of a data set and backbone; a group that was measured with the same arms is not redone."""
+    """One session for all arms of a data set and backbone, made again when its arms change."""
     failed: dict[str, str] = {}
     for group in _groups(cells):
         key = latency_key(group, context.machine)
@@ -213,9 +213,7 @@ def _groups(cells: Sequence[Cell]) -> list[list[Cell]]:
 def _time_group(context: _Context, group: Sequence[Cell], folder: Path) -> None:
     first = group[0]
     LOGGER.info("latency of %d arms of %s on %s, taking turns", len(group), first.backbone.id, first.dataset.id)
-    arms = {
-        cell.trimmer.id: trained_arm(cell, context.store, stage_keys(cell, context.machine)) for cell in group
-    }
+    arms = {cell.trimmer.id: trained_arm(cell, context.store, stage_keys(cell, context.machine)) for cell in group}
     found = measure_arms(
         arms,
         split_of(first, REPORTED),
@@ -229,7 +227,7 @@ def _time_group(context: _Context, group: Sequence[Cell], folder: Path) -> None:
 
 def _announce(catalog: Catalog, store: Store, cells: Sequence[Cell]) -> None:
     for cell in cells:
-        catalog.hook.vmr_run_finished(record=read_record(store.path("cells", run_key(cell)) / RECORD))
+        catalog.run_finished(read_record(store.path("cells", run_key(cell)) / RECORD))
 
 
 def _write_report(
@@ -239,8 +237,7 @@ def _write_report(
     if not runs:
         return ()
     facts = machine_facts(resolve_device(cells[0].device))
-    for extra in catalog.hook.vmr_describe_machine():
-        facts |= extra
+    facts |= catalog.describe_machine()
     protocol = get_protocol(cells[0].protocol)
     summary = build_summary(
         runs,

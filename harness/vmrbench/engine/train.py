@@ -19,8 +19,8 @@ from vmrbench.engine.device import autocast
 from vmrbench.engine.loading import evaluation_loader, training_loader
 from vmrbench.engine.predict import predictions_of
 from vmrbench.engine.weights import load_weights, save_weights
-from vmrbench.protocols import Scheduled, Split
 from vmrbench.protocol.convention import VMRBENCH_V1
+from vmrbench.protocols import Scheduled, Split
 from vmrbench.score.measures import protocol_metrics
 from vmrbench.score.per_query import score_predictions
 from vmrbench.types import Annotation, Batch, Prediction
@@ -146,9 +146,9 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
 
     def before_train(self, runner: Runner) -> None:
         # Killed between the checkpoint of an epoch and its validation.
-        if runner.epoch > 0 and runner.epoch % runner.train_loop.val_interval == 0:
-            if runner.epoch not in self.validation:
-                runner.val_loop.run()
+        due = runner.epoch > 0 and runner.epoch % runner.train_loop.val_interval == 0
+        if due and runner.epoch not in self.validation:
+            runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
         # Seeding from (seed, epoch) makes a resumed run equal to a straight one.
@@ -194,7 +194,11 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
         work_dir=str(stage.folder),
         train_dataloader=loader,
         val_dataloader=evaluation_loader(val_split, settings.eval_batch_size),
-        train_cfg={"by_epoch": True, "max_epochs": stage.epochs, "val_interval": min(settings.validate_every, stage.epochs)},
+        train_cfg={
+            "by_epoch": True,
+            "max_epochs": stage.epochs,
+            "val_interval": min(settings.validate_every, stage.epochs),
+        },
         val_cfg={},
         val_evaluator=Evaluator([_Score(list(val_split.annotations), settings.select_by)]),
         optim_wrapper=optimizer,
@@ -228,5 +232,7 @@ def _schedule(optimizer: OptimWrapper, steps: int, warmup_share: float) -> list[
     warm = max(1, round(steps * warmup_share))
     return [
         LinearLR(optimizer, start_factor=1e-2, begin=0, end=warm, by_epoch=False),
-        CosineAnnealingLR(optimizer, T_max=max(1, steps - warm), eta_min_ratio=1e-2, begin=warm, end=steps, by_epoch=False),
+        CosineAnnealingLR(
+            optimizer, T_max=max(1, steps - warm), eta_min_ratio=1e-2, begin=warm, end=steps, by_epoch=False
+        ),
     ]
