@@ -1,0 +1,179 @@
+"""Gives annotations their features: the protocol, and the provider that reads feature files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vmrbench.data.cache import KeepLast
+from vmrbench.data.features import FeatureSource, FeatureStore
+from vmrbench.data.rows import Tolerance, read_rows, same_clip_seconds
+from vmrbench.data.words import WordTable, hashed_words, read_word_vectors
+from vmrbench.errors import ConfigError
+from vmrbench.protocols import DatasetFacts, FeatureFacts
+from vmrbench.types import Annotation, Sample
+
+REMEMBERED_VIDEOS = 256
+
+
+class Provider(Protocol):
+    """Gives annotations their features."""
+
+    def check_coverage(self, annotations: Sequence[Annotation]) -> None:
+        """Raise DataError where an annotation has no features."""
+
+    def sample(self, annotation: Annotation) -> Sample:
+        """The annotation with its features."""
+
+    def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
+        """Facts of the features with the given fingerprint; own notes are added to `notes`."""
+
+    def identity(self) -> str:
+        """What changes when the features change."""
+
+
+class TextProvider:
+    """Query features from a table of word vectors; the vectors are hashed where no table is given."""
+
+    def __init__(self, words: Path | None) -> None:
+        self._path = words
+        self.table: WordTable = hashed_words() if words is None else read_word_vectors(words)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """HASHED WORD VECTORS where no table is given."""
+        return ("HASHED WORD VECTORS",) if self._path is None else ()
+
+    @property
+    def facts(self) -> FeatureFacts:
+        """The encoder `glove` for a table, `hash_words` without one."""
+        return FeatureFacts(encoder="hash_words" if self._path is None else "glove", width=self.table.width)
+
+    def read(self, annotation: Annotation) -> Tensor:
+        """[T, width] one row a word."""
+        return torch.from_numpy(self.table(annotation.sentence))
+
+    def notes(self, annotations: Sequence[Annotation]) -> dict[str, Any]:
+        """How many distinct words the table lacks; their vectors are hashed."""
+        return {"words_without_vector": len(self.table.unknown(a.sentence for a in annotations))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Video:
+    clips: Tensor
+    index: Tensor | None
+    clip_start: Tensor
+    clip_end: Tensor
+
+
+class FilesProvider:
+    """Features from files: `clips` sources side by side, `index` sources in the order given, `text` or word vectors.
+
+    Raises:
+        ConfigError: an index source without a group, a group given twice, several text sources, or rows of
+            different length in seconds.
+        DataError: a path that does not exist.
+    """
+
+    def __init__(
+        self,
+        annotations: Sequence[Annotation],
+        sources: Sequence[FeatureSource],
+        words: Path | None,
+        tolerance: Tolerance,
+    ) -> None:
+        _check_groups(sources)
+        self._annotations = list(annotations)
+        stores = [FeatureStore(source) for source in sources]
+        self._clips = [s for s in stores if s.source.role == "clips"]
+        self._index = [s for s in stores if s.source.role == "index"]
+        self._text = next((s for s in stores if s.source.role == "text"), None)
+        self._words = TextProvider(words)
+        self._tolerance = tolerance
+        self._clip_seconds = same_clip_seconds([*self._clips, *self._index])
+        self._read = KeepLast(self._read_video, REMEMBERED_VIDEOS)
+
+    def check_coverage(self, annotations: Sequence[Annotation]) -> None:
+        """Raise DataError where a video or query has no features, before any is read."""
+        for store in [*self._clips, *self._index]:
+            store.check_coverage(a.video_id for a in annotations)
+        if self._text is not None:
+            self._text.check_coverage(a.sample_id for a in annotations)
+
+    def sample(self, annotation: Annotation) -> Sample:
+        """The annotation with its features; videos read last are remembered."""
+        video = self._read((annotation.video_id, annotation.duration))
+        return Sample(
+            annotation=annotation,
+            clips=video.clips,
+            index=video.index,
+            query=self._query(annotation),
+            clip_start=video.clip_start,
+            clip_end=video.clip_end,
+        )
+
+    def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
+        """Facts; widths are those of the first annotation's features."""
+        first = self._annotations[0]
+        clips = [_facts(store, first.video_id) for store in self._clips]
+        text = self._words.facts if self._text is None else _facts(self._text, first.sample_id)
+        own_notes = {} if self._text is not None else self._words.notes(self._annotations)
+        return DatasetFacts(
+            clip_seconds=self._clip_seconds,
+            clips=FeatureFacts(
+                encoder="+".join(f.encoder for f in clips),
+                width=sum(f.width for f in clips),
+                passes_per_clip=clips[0].passes_per_clip,
+            ),
+            text=text,
+            index={str(store.source.group): _facts(store, first.video_id) for store in self._index},
+            fingerprint=fingerprint,
+            stamps=() if self._text is not None else self._words.stamps,
+            notes={**notes, **own_notes},
+        )
+
+    def identity(self) -> str:
+        """Checksums of every file that the annotations need."""
+        videos = [a.video_id for a in self._annotations]
+        parts = [store.identity(videos) for store in [*self._clips, *self._index]]
+        if self._text is not None:
+            parts.append(self._text.identity([a.sample_id for a in self._annotations]))
+        return "/".join(parts)
+
+    def _query(self, annotation: Annotation) -> Tensor:
+        if self._text is None:
+            return self._words.read(annotation)
+        return torch.from_numpy(self._text.read(annotation.sample_id))
+
+    def _read_video(self, key: tuple[str, float]) -> _Video:
+        video_id, duration = key
+        groups, start, end = read_rows([*self._clips, *self._index], video_id, duration, self._tolerance)
+        clips, index = groups[: len(self._clips)], groups[len(self._clips) :]
+        return _Video(
+            clips=torch.from_numpy(np.concatenate(clips, axis=1)),
+            index=torch.from_numpy(np.concatenate(index, axis=1)) if index else None,
+            clip_start=torch.from_numpy(start),
+            clip_end=torch.from_numpy(end),
+        )
+
+
+def _facts(store: FeatureStore, name: str) -> FeatureFacts:
+    source = store.source
+    return FeatureFacts(encoder=source.encoder, width=store.read(name).shape[1], passes_per_clip=source.passes_per_clip)
+
+
+def _check_groups(sources: Sequence[FeatureSource]) -> None:
+    groups = [source.group for source in sources if source.role == "index"]
+    for group in groups:
+        if group is None:
+            raise ConfigError("features: a source of role 'index' has no group; name one, such as Background")
+        if groups.count(group) > 1:
+            raise ConfigError(f"features: group {group!r} is given twice; name every index source differently")
+    if sum(source.role == "text" for source in sources) > 1:
+        raise ConfigError("features: several sources of role 'text'; give one")
