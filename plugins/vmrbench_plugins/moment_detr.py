@@ -46,7 +46,8 @@ class MomentDetrOptions:
     feed-forward blocks; slots: moments predicted; projections: layers of each input projection; dropout: in the
     transformer; input_dropout: before each input projection; tef: append each clip's start and end as fractions of
     the video; text_position: learned positions for query tokens; max_tokens: how many it knows; match: costs of the
-    matching; weights: of the loss terms; saliency, margin: weight and margin of the saliency term.
+    matching; weights: of the loss terms; saliency, margin, pairs: weight, margin and pairs a
+    sample of the saliency term.
     """
 
     hidden: int = 256
@@ -65,6 +66,7 @@ class MomentDetrOptions:
     weights: SetWeights = field(default_factory=SetWeights)
     saliency: float = 1.0
     margin: float = 0.2
+    pairs: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,7 @@ class MomentDetr(nn.Module):
         truth = [span_to_centre_width(spans) for spans in moment_fractions(batch)]
         layers = [*(self.heads(hidden) for hidden in outputs.earlier), outputs.slots]
         terms = set_losses(layers, truth, self.options.match, self.options.weights)
-        pairs = _saliency_pairs(outputs.saliency, batch)
+        pairs = _saliency_pairs(batch, self.options.pairs)
         terms["saliency"] = self.options.saliency * saliency_hinge(outputs.saliency, pairs, self.options.margin)
         return terms
 
@@ -159,9 +161,9 @@ class MomentDetr(nn.Module):
         return self.encoder(torch.cat([clips, tokens], dim=1), position, mask), position, mask
 
 
-def _saliency_pairs(scores: Tensor, batch: Batch) -> SaliencyPairs:
+def _saliency_pairs(batch: Batch, count: int) -> SaliencyPairs:
     if "saliency_pos" not in batch.extra:
-        return saliency_pairs(scores, clips_in_moments(batch), batch.clip_mask)
+        return saliency_pairs(clips_in_moments(batch), batch.clip_mask, count)
     positive, negative = batch.extra["saliency_pos"], batch.extra["saliency_neg"]
     return SaliencyPairs(positive=positive, negative=negative, valid=torch.ones_like(positive, dtype=torch.bool))
 

@@ -250,6 +250,7 @@ def _write_report(
         machine=facts,
         versions={"vmrbench": __version__, **facts["libraries"]},
         expected=[describe_cell(cell) for cell in cells],
+        label_readers=sorted({cell.trimmer.offer.spec.name for cell in cells if cell.trimmer.offer.spec.reads_labels}),
     )
     path = _summary_path(config)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -230,6 +230,8 @@ def _optimizer(arm: Arm, stage: Stage) -> OptimWrapper:
 
 def _schedule(optimizer: OptimWrapper, steps: int, warmup_share: float) -> list[Any]:
     warm = max(1, round(steps * warmup_share))
+    if steps <= warm:
+        return []
     return [
         LinearLR(optimizer, start_factor=1e-2, begin=0, end=warm, by_epoch=False),
         CosineAnnealingLR(

@@ -17,33 +17,25 @@ class SaliencyPairs:
     valid: Tensor
 
 
-def saliency_pairs(scores: Tensor, share: Tensor, clip_mask: Tensor) -> SaliencyPairs:
-    """Two pairs a sample, drawn from its moments without chance.
+def saliency_pairs(share: Tensor, clip_mask: Tensor, count: int) -> SaliencyPairs:
+    """Pairs of a clip inside a moment and one outside, drawn at random at every call: for training.
 
-    The first pair is the hardest: the lowest-scored clip inside against the highest-scored clip outside. The second
-    does not follow the scores: the middle one of the clips inside against the middle one of the clips outside.
     A clip is inside if it lies at least half as much in a moment as the clip that lies in it most, and outside if it
-    touches none. A video that has no clip of either kind has no pair. Padding changes nothing.
+    touches none. A video that has no clip of either kind has no pair.
 
     Args:
-        scores: [B, L] saliency.
         share: [B, L] share of every clip inside a true moment, 0..1.
         clip_mask: [B, L] true for real clips.
+        count: P, pairs a sample; drawn with replacement.
 
-    Returns:
-        P = 2 pairs.
+    Source:
+        The training of Moment-DETR draws its easy pair so; its hard pair needs graded saliency labels. Always taking
+        the worst-scored pair instead was tried: the scores collapse to a constant.
     """
     inside = (share > 0) & (2 * share >= share.amax(1, keepdim=True)) & clip_mask
     outside = (share <= 0) & clip_mask
-    fixed = scores.detach()
-    lowest = fixed.masked_fill(~inside, torch.inf).argmin(1)
-    highest = fixed.masked_fill(~outside, -torch.inf).argmax(1)
-    valid = inside.any(1) & outside.any(1)
-    return SaliencyPairs(
-        positive=torch.stack([lowest, _middle(inside)], dim=1),
-        negative=torch.stack([highest, _middle(outside)], dim=1),
-        valid=torch.stack([valid, valid], dim=1),
-    )
+    valid = (inside.any(1) & outside.any(1))[:, None].expand(-1, count)
+    return SaliencyPairs(positive=_draw(inside, count), negative=_draw(outside, count), valid=valid)
 
 
 def saliency_hinge(scores: Tensor, pairs: SaliencyPairs, margin: float) -> Tensor:
@@ -61,7 +53,7 @@ def saliency_hinge(scores: Tensor, pairs: SaliencyPairs, margin: float) -> Tenso
     return 2 * ((margin + gap).clamp(min=0) * pairs.valid).mean()
 
 
-def _middle(chosen: Tensor) -> Tensor:
-    """[B] index of the middle true entry of chosen [B, L], the earlier of two; 0 where there is none."""
-    rank = chosen.cumsum(1)
-    return ((rank == (rank[:, -1:] + 1) // 2) & chosen).int().argmax(1)
+def _draw(chosen: Tensor, count: int) -> Tensor:
+    """[B, P] indices of true entries of chosen [B, L], each equally likely."""
+    noise = torch.rand(len(chosen), count, chosen.shape[1], device=chosen.device)
+    return noise.masked_fill(~chosen[:, None], -1).argmax(2)

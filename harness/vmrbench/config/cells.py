@@ -1,0 +1,107 @@
+"""One cell of a sweep: a data set, a backbone, a trimmer and a seed, with every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from vmrbench.config.settings import CostConfig, TrainConfig
+from vmrbench.identity import identity_of_options
+
+if TYPE_CHECKING:
+    from vmrbench.catalog import Offer
+    from vmrbench.protocols import VmrDataset
+
+# Decides how fast a result comes, not what it is.
+_NOT_IN_IDENTITY = {"eval_batch_size"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """A data set of the sweep; `options` is the filled options object of `offer.spec`."""
+
+    id: str
+    offer: Offer
+    options: Any
+
+    @cached_property
+    def built(self) -> VmrDataset:
+        """The data set itself, built once for all cells that share this entry."""
+        dataset: VmrDataset = self.offer.spec.build(self.options)
+        return dataset
+
+    def identity(self) -> dict[str, Any]:
+        """Name, revision, options and the fingerprint of the contents; builds the data set."""
+        return _entry_identity(self.offer, self.options) | {"fingerprint": self.built.facts.fingerprint}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneEntry:
+    """A backbone of the sweep; `options` is the filled options object of `offer.spec`, preset included."""
+
+    id: str
+    offer: Offer
+    options: Any
+    preset: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Name, revision and options."""
+        return _entry_identity(self.offer, self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrimmerEntry:
+    """A trimmer of the sweep. fill: None where the trimmer reads expensive features only."""
+
+    id: str
+    offer: Offer
+    options: Any
+    fill: str | None
+    preset: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Name, revision, options and fill policy."""
+        return _entry_identity(self.offer, self.options) | {"fill": self.fill}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What is trained, predicted and measured as one; `train` has the overrides of its entries merged in."""
+
+    dataset: DatasetEntry
+    backbone: BackboneEntry
+    trimmer: TrimmerEntry
+    seed: int
+    train: TrainConfig
+    cost: CostConfig
+    protocol: str
+    device: str
+    precision: str
+    limit: int | None
+
+    @property
+    def id(self) -> str:
+        """A readable name, unique in the sweep: `tacos/2d_tan/spotvmr_25/0`."""
+        return f"{self.dataset.id}/{self.backbone.id}/{self.trimmer.id}/{self.seed}"
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change the result, as plain data; ids, paths, machine, launcher and device cannot.
+
+        Builds the data set, whose fingerprint is part of it.
+        """
+        training = identity_of_options(self.train)
+        return {
+            "dataset": self.dataset.identity(),
+            "backbone": self.backbone.identity(),
+            "trimmer": self.trimmer.identity(),
+            "train": {key: value for key, value in training.items() if key not in _NOT_IN_IDENTITY},
+            "seed": self.seed,
+            "precision": self.precision,
+            "limit": self.limit,
+            "protocol": self.protocol,
+        }
+
+
+def _entry_identity(offer: Offer, options: Any) -> dict[str, Any]:
+    return {"name": offer.spec.name, "revision": offer.spec.revision, "options": identity_of_options(options)}

@@ -1,0 +1,117 @@
+"""From the checked file and the catalog to cells with every option filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from vmrbench.config.cells import BackboneEntry, Cell, DatasetEntry, TrimmerEntry
+from vmrbench.config.options import fill_dataclass, make_options, resolve_paths
+from vmrbench.config.settings import TrainConfig
+from vmrbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vmrbench.catalog import Catalog, Offer
+    from vmrbench.config.places import KeyPath
+    from vmrbench.config.schema import BackboneItem, DatasetItem, Item, LauncherItem, TrimmerItem
+    from vmrbench.config.sweep import SweepConfig
+
+
+def resolve_cells(config: SweepConfig, catalog: Catalog) -> list[Cell]:
+    """See `SweepConfig.resolve`. Entries that were not chosen are checked too."""
+    file = config.file
+    datasets = [_dataset(config, catalog, number, item) for number, item in enumerate(file.datasets)]
+    backbones = [_backbone(config, catalog, number, item) for number, item in enumerate(file.backbones)]
+    trimmers = [_trimmer(config, catalog, number, item) for number, item in enumerate(file.trimmers)]
+    seeds = [seed for seed in file.seeds if config.chosen("seed", str(seed))]
+    cells = []
+    for dataset, (b, backbone), (t, trimmer), seed in product(
+        datasets, enumerate(backbones), enumerate(trimmers), seeds
+    ):
+        labels = {"dataset": dataset.id, "backbone": backbone.id, "trimmer": trimmer.id}
+        if all(config.chosen(kind, label) for kind, label in labels.items()):
+            cells.append(_cell(config, dataset, backbone, trimmer, seed, _train(config, b, t)))
+    return cells
+
+
+def resolve_launcher(config: SweepConfig, catalog: Catalog) -> tuple[Offer, Any]:
+    """See `SweepConfig.launcher`."""
+    item = config.file.launcher
+    offer = _pick(config, catalog, "launcher", item, ("launcher",))
+    return offer, _options(config, offer, item.options, None, ("launcher",))
+
+
+def _cell(
+    config: SweepConfig,
+    dataset: DatasetEntry,
+    backbone: BackboneEntry,
+    trimmer: TrimmerEntry,
+    seed: int,
+    train: TrainConfig,
+) -> Cell:
+    file = config.file
+    return Cell(
+        dataset=dataset,
+        backbone=backbone,
+        trimmer=trimmer,
+        seed=seed,
+        train=train,
+        cost=file.cost,
+        protocol=file.protocol,
+        device=file.device,
+        precision=file.precision,
+        limit=file.limit,
+    )
+
+
+def _dataset(config: SweepConfig, catalog: Catalog, number: int, item: DatasetItem) -> DatasetEntry:
+    path = ("datasets", number)
+    offer = _pick(config, catalog, "dataset", item, path)
+    return DatasetEntry(id=item.label, offer=offer, options=_options(config, offer, item.options, None, path))
+
+
+def _backbone(config: SweepConfig, catalog: Catalog, number: int, item: BackboneItem) -> BackboneEntry:
+    path = ("backbones", number)
+    offer = _pick(config, catalog, "backbone", item, path)
+    options = _options(config, offer, item.options, item.preset, path)
+    return BackboneEntry(id=item.label, offer=offer, options=options, preset=item.preset)
+
+
+def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerItem) -> TrimmerEntry:
+    path = ("trimmers", number)
+    offer = _pick(config, catalog, "trimmer", item, path)
+    options = _options(config, offer, item.options, item.preset, path)
+    fill: str | None = item.fill or "concat_zero"
+    if offer.spec.input == "fine":
+        if item.fill is not None:
+            where = config.document.where((*path, "fill"))
+            raise ConfigError(f"{where}: trimmer {item.name!r} reads expensive features only; leave 'fill' out")
+        fill = None
+    return TrimmerEntry(id=item.label, offer=offer, options=options, fill=fill, preset=item.preset)
+
+
+def _pick(config: SweepConfig, catalog: Catalog, kind: str, item: Item | LauncherItem, path: KeyPath) -> Offer:
+    return catalog.pick(kind, item.name, config.document.where((*path, "name")))
+
+
+def _options(config: SweepConfig, offer: Offer, values: Mapping[str, Any], preset: str | None, path: KeyPath) -> Any:
+    document, at = config.document, (*path, "options")
+    resolved = resolve_paths(offer.spec.options, values, lambda key: document.place((*at, key)).folder)
+    return make_options(
+        offer.spec,
+        preset,
+        resolved,
+        document.where(at),
+        key_where=lambda key: document.where((*at, key) if key else at),
+    )
+
+
+def _train(config: SweepConfig, backbone: int, trimmer: int) -> TrainConfig:
+    """Top-level training, then the backbone's overrides, then the trimmer's; each was checked by the schema."""
+    data = config.document.data
+    merged: dict[str, Any] = {}
+    for part in (data, data["backbones"][backbone], data["trimmers"][trimmer]):
+        merged |= part.get("train", {})
+    train: TrainConfig = fill_dataclass(TrainConfig, merged, lambda key: config.document.where(("train",)))
+    return train

@@ -1,0 +1,60 @@
+"""How arms are trained and how their cost is measured: the numbers that the engine reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+# Read by pydantic where it meets the dataclass: an unknown key and a value of another type are mistakes.
+_STRICT = {"extra": "forbid", "strict": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a cell is trained.
+
+    base_epochs: epochs of the untrimmed arm; extra_epochs: further epochs of a trimmed arm; batch_size: queries a
+    step; learning_rate, weight_decay: of AdamW; warmup_share: share of the steps with a rising rate, 0..1;
+    clip_norm: largest gradient norm, 0 for no limit; eval_batch_size: queries at once where nothing is learned;
+    validate_every: epochs between validations; select_by: metric on `val` that chooses the epoch.
+    """
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    base_epochs: CountOrNone = 12
+    extra_epochs: CountOrNone = 4
+    batch_size: Count = 32
+    learning_rate: Positive = 1.0e-3
+    weight_decay: NotNegative = 1.0e-4
+    warmup_share: Share = 0.1
+    clip_norm: NotNegative = 1.0
+    eval_batch_size: Count = 64
+    validate_every: Count = 1
+    select_by: str = "R1@0.5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostConfig:
+    """How cost is measured.
+
+    latency_samples: queries timed a round; latency_rounds: rounds, arms interleaved; memory: measure the peak in a
+    fresh process; macs_shapes: how many of the split's lengths are counted, null for every one.
+    """
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    latency_samples: CountOrNone = 30
+    latency_rounds: Count = 3
+    memory: bool = True
+    macs_shapes: Count | None = None

@@ -1,0 +1,79 @@
+"""The documents on configuration and plug-ins, checked against the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vmrbench import hookspecs
+from vmrbench.catalog import load_catalog
+from vmrbench.cli import app as app_module
+from vmrbench.config import load_config
+from vmrbench.specs import TrimDims
+from vmrbench.testing.trimmer_conformance import check_trimmer
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+def blocks(name: str, language: str) -> list[str]:
+    text = (DOCS / name).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("plugins.md", "python")
+    path = tmp_path / "middle.py"
+    path.write_text(example)
+    return path
+
+
+def test_the_example_of_a_plugin_passes_the_conformance_checks(plugin):
+    spec = load_catalog([plugin], package=None).trimmers["middle"].spec
+
+    check_trimmer(spec, TrimDims(index=6, text=5, rows=14, embedding=None))
+
+
+def test_the_example_of_its_use_is_a_valid_sweep(plugin):
+    (example,) = blocks("plugins.md", "yaml")
+    plugin.with_name("sweep.yaml").write_text(example)
+
+    config = load_config("sweep.yaml")
+    (cell,) = config.resolve(load_catalog(config.plugins))
+
+    assert (cell.id, cell.trimmer.options.keep_ratio) == ("simulated/moment_detr/middle/0", 0.5)
+
+
+def test_the_document_on_plugins_names_every_hook_and_no_other():
+    named = set(re.findall(r"`(vmr_\w+)`", (DOCS / "plugins.md").read_text(encoding="utf-8"))) - {"vmr_trimmer"}
+
+    assert named == {name for name in vars(hookspecs) if name.startswith("vmr_")}
+
+
+def test_examples_of_configuration_are_valid_sweeps(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "benchmarks.yaml").write_text((DOCS.parent / "benchmarks.yaml").read_text())
+    smallest, launcher, inheriting = blocks("configuration.md", "yaml")
+    catalog = load_catalog()
+
+    counts = []
+    for text in (smallest, smallest + launcher, inheriting):
+        path = tmp_path / "deep" / "sweep.yaml"
+        path.write_text(text)
+        config = load_config(path)
+        config.launcher(catalog)
+        counts.append(len(config.resolve(catalog)))
+
+    assert counts[:2] == [1, 1]
+    assert counts[2] > 1
+
+
+def test_the_document_on_configuration_names_every_verb_and_no_other():
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+
+    verbs = {command.name or command.callback.__name__ for command in app_module.registered_commands}
+
+    assert set(re.findall(r"^\| `vmrbench (\w+)", text, re.MULTILINE)) == verbs
