@@ -14,10 +14,11 @@ What differs, and why:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
@@ -44,8 +45,9 @@ class MomentDetrOptions:
 
     hidden: width of the transformer; heads: of attention; encoder_layers, decoder_layers; inner: width of the
     feed-forward blocks; slots: moments predicted; projections: layers of each input projection; dropout: in the
-    transformer; input_dropout: before each input projection; tef: append each clip's start and end as fractions of
-    the video; text_position: learned positions for query tokens; max_tokens: how many it knows; match: costs of the
+    transformer; input_dropout: before each input projection; normalise: l2-normalise every row, as the official
+    data loader does, for features that were not stored so; tef: append each clip's start and end as fractions of the
+    video; text_position: learned positions for query tokens; max_tokens: how many it knows; match: costs of the
     matching; weights: of the loss terms; saliency, margin, pairs: weight, margin and pairs a
     sample of the saliency term.
     """
@@ -59,6 +61,7 @@ class MomentDetrOptions:
     projections: int = 2
     dropout: float = 0.1
     input_dropout: float = 0.5
+    normalise: bool = False
     tef: bool = True
     text_position: bool = False
     max_tokens: int = 32
@@ -153,6 +156,7 @@ class MomentDetr(nn.Module):
 
     def _encode(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Memory, position and mask of clips followed by query tokens, [B, L + T, ...]."""
+        batch = replace(batch, clips=F.normalize(batch.clips, dim=-1)) if self.options.normalise else batch
         clips = self.video_projection(with_endpoints(batch) if self.options.tef else batch.clips)
         tokens = self.text_projection(batch.query)
         placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)

@@ -120,7 +120,7 @@ class SimulatedSplit:
         self._annotations, self._video_of = self._ask(name, options.queries_per_video)
         self._words = word_table()
         self._codes = make_codes()
-        self._features = KeepLast(self._render, 512)
+        self._features = KeepLast(self._render, 2048)
 
     def __len__(self) -> int:
         return len(self._annotations)

@@ -42,7 +42,7 @@ def run(
         written = [str(file) for file in result.written]
         typer.echo(json.dumps({"done": list(result.done), "failed": dict(result.failed), "written": written}, indent=1))
     else:
-        typer.echo(f"{len(result.done)} cells done, {len(result.failed)} failed")
+        typer.echo(f"cells done: {len(result.done)}, failed: {len(result.failed)}")
         for cell, error in result.failed.items():
             typer.echo(f"failed: {cell}: {error}")
         for file in result.written:

@@ -12,7 +12,7 @@ from vmrbench.catalog import load_catalog
 from vmrbench.cli import app as app_module
 from vmrbench.config import load_config
 from vmrbench.specs import TrimDims
-from vmrbench.testing.trimmer_conformance import check_trimmer
+from vmrbench.testing.conformance import check_trimmer
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 

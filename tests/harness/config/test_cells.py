@@ -72,7 +72,9 @@ def test_a_wrong_plugin_name_or_option_is_addressed(cells, setting, message):
 
 
 def test_the_line_of_a_wrong_option_is_its_own(write, catalog):
-    path = write(rest="datasets: [{name: files}]\ntrimmers: [{name: none}]\nbackbones:\n- name: net\n  options:\n    hiden: 1\n")
+    path = write(
+        rest="datasets: [{name: files}]\ntrimmers: [{name: none}]\nbackbones:\n- name: net\n  options:\n    hiden: 1\n"
+    )
 
     with pytest.raises(ConfigError, match=r"^sweep\.yaml:6: backbones\[0\]\.options\.hiden: unknown option"):
         load_config(path).resolve(catalog)

@@ -10,7 +10,7 @@ from vmrbench.config.document import parse_document, read_document
 from vmrbench.config.places import Place
 from vmrbench.errors import ConfigError
 
-WHOLE = Place(source="a.yaml", folder=Path("."))
+WHOLE = Place(source="a.yaml", folder=Path())
 
 
 def test_every_key_and_item_knows_its_line():
@@ -83,7 +83,9 @@ def test_a_circle_of_inheritance_is_refused(write):
     write(name="a.yaml", rest="inherit: b.yaml\n")
     write(name="b.yaml", rest="inherit: a.yaml\n")
 
-    with pytest.raises(ConfigError, match=r"b\.yaml:1: inherit: files inherit .* circle: a\.yaml -> b\.yaml -> a\.yaml"):
+    with pytest.raises(
+        ConfigError, match=r"b\.yaml:1: inherit: files inherit .* circle: a\.yaml -> b\.yaml -> a\.yaml"
+    ):
         read_document(Path("a.yaml"))
 
 

@@ -24,9 +24,7 @@ def launch(*jobs: Job):
 
 
 def test_results_come_by_key():
-    results, _ = launch(
-        Job(key="a", function=double, arguments=(2,)), Job(key="b", function=double, arguments=(3,))
-    )
+    results, _ = launch(Job(key="a", function=double, arguments=(2,)), Job(key="b", function=double, arguments=(3,)))
 
     assert {key: result.value for key, result in results.items()} == {"a": 4, "b": 6}
 
@@ -48,7 +46,9 @@ def test_a_mistake_of_the_user_speaks_for_itself():
 
 
 def test_events_tell_start_stage_and_end():
-    _, events = launch(Job(key="a", function=double, arguments=(2,)), Job(key="b", function=fail, arguments=(KeyError("k"),)))
+    _, events = launch(
+        Job(key="a", function=double, arguments=(2,)), Job(key="b", function=fail, arguments=(KeyError("k"),))
+    )
 
     assert [(event.kind, event.key, event.text) for event in events] == [
         ("started", "a", ""),

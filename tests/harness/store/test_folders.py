@@ -27,6 +27,12 @@ def put(store: Store, text: str = "a", key: str = KEY) -> None:
         (folder / "file").write_text(text)
 
 
+def fail_midway(store: Store, *, resume: bool = False) -> None:
+    with store.write("train", KEY, resume=resume) as folder:
+        (folder / "epoch_1").write_text("a")
+        raise RuntimeError
+
+
 def names(folder: Path) -> list[str]:
     return sorted(item.name for item in folder.iterdir())
 
@@ -46,9 +52,8 @@ def test_a_folder_is_there_only_after_the_block(store):
 
 
 def test_a_block_that_fails_leaves_nothing(store):
-    with pytest.raises(RuntimeError), store.write("train", KEY) as folder:
-        (folder / "file").write_text("a")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_midway(store)
 
     assert names(store.root / "train") == []
 
@@ -70,9 +75,8 @@ def test_a_folder_that_a_killed_process_left_is_not_taken_for_complete_and_is_cl
 
 
 def test_a_writer_that_resumes_finds_what_was_left(store):
-    with pytest.raises(RuntimeError), store.write("train", KEY, resume=True) as folder:
-        (folder / "epoch_1").write_text("a")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_midway(store, resume=True)
 
     with store.write("train", KEY, resume=True) as folder:
         assert names(folder) == ["epoch_1"]
