@@ -195,8 +195,21 @@ OFFICIAL_KEYS = [
     (r"query_embed[.]weight", r"slot_position.weight"),
     (r"saliency_proj[.](\w+)", r"saliency_head.\1"),
 ]
-# Ours, for small features on a CPU: sampling dropout masks of attention took half of a training step.
-SMALL: Mapping[str, Any] = {"hidden": 64, "heads": 4, "inner": 128, "dropout": 0.0, "input_dropout": 0.3}
+# Ours, for small features and few epochs on a CPU: fewer slots give each more to learn from, a stronger saliency term
+# teaches the encoder early, l2-normalised rows let the two time channels be seen, and sampling dropout masks of
+# attention took half of a training step.
+SMALL: Mapping[str, Any] = {
+    "hidden": 64,
+    "heads": 4,
+    "inner": 128,
+    "slots": 5,
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "normalise": True,
+    "saliency": 4.0,
+    "margin": 1.0,
+    "pairs": 16,
+}
 
 SPEC = BackboneSpec(
     name="moment_detr",

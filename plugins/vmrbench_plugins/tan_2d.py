@@ -41,7 +41,8 @@ class Tan2dOptions:
     text_hidden, lstm_layers, bidirectional: of the query's LSTM; official_padding: let its backward half read padding,
     as published; proposals: how cells are made, `pool` or `conv`; scales: lengths a scale, steps doubling;
     map_layers, kernel: convolutions over the map and their odd side; min_iou, max_iou: overlap that counts as 0 and
-    as 1; top_k: moments predicted, 0 for every cell; encode_context: `encode` also gives the map's view of each clip.
+    as 1; balanced_init: start the map's convolutions at a scale that keeps signals from fading (ours; the published start
+    needs many more epochs); top_k: moments predicted, 0 for every cell; encode_context: `encode` also gives the map's view of each clip.
     """
 
     grid: int = 64
@@ -57,6 +58,7 @@ class Tan2dOptions:
     kernel: int = 9
     min_iou: float = 0.5
     max_iou: float = 1.0
+    balanced_init: bool = False
     top_k: int = 100
     encode_context: bool = True
 
@@ -90,6 +92,8 @@ class Tan2d(nn.Module):
         self.cell_projection = nn.Conv2d(width, width, 1)
         self.map_convolution = MapConvolution(live_map(self.proposals), width, options.map_layers, options.kernel)
         self.score = nn.Conv2d(width, 1, 1)
+        if options.balanced_init:
+            self.map_convolution.balance()
 
     @property
     def embedding_width(self) -> int:
@@ -206,17 +210,20 @@ TACOS: Mapping[str, Any] = {
     "max_iou": 0.7,
 }
 # Ours, for small features on a CPU.
+# Ours, for few epochs on a CPU: a coarse map with small kernels, which must start at a scale that lets it learn.
 SMALL: Mapping[str, Any] = {
     "grid": 32,
-    "num_frames": 32,
-    "hidden": 32,
-    "text_hidden": 64,
+    "num_frames": 64,
+    "hidden": 64,
+    "text_hidden": 128,
     "lstm_layers": 1,
+    "bidirectional": True,
     "scales": (8, 4, 4),
     "map_layers": 2,
     "kernel": 3,
     "min_iou": 0.3,
     "max_iou": 0.7,
+    "balanced_init": True,
 }
 
 SPEC = BackboneSpec(

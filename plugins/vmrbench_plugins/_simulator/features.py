@@ -39,7 +39,7 @@ class NoiseLevels:
     action's own, the rest being its category's, so that members of a category are confused.
     """
 
-    clip: float = 1.0
+    clip: float = 0.8
     index: float = 1.0
     correlated: float = 0.3
     style: float = 0.5
@@ -87,7 +87,7 @@ def make_codes(noise: NoiseLevels | None = None) -> Codes:
 
 def mix(parts: Floats, rng: np.random.Generator) -> Floats:
     """[..., D] parts of unit variance -> [..., 128] codes of unit variance: tanh of a random mixture."""
-    projection = rng.standard_normal((parts.shape[-1], CLIP_WIDTH)) * (1.5 / np.sqrt(parts.shape[-1]))
+    projection = rng.standard_normal((parts.shape[-1], CLIP_WIDTH)) * (1.0 / np.sqrt(parts.shape[-1]))
     codes = np.tanh(parts @ projection)
     return np.asarray(codes / codes.std())
 
