@@ -35,11 +35,12 @@ def fingerprint(value: Any) -> str:
 def identity_of_options(options: Any) -> dict[str, Any]:
     """The fields of an options dataclass that can change a result.
 
-    Left out: paths (see `path_fields`) and fields with the metadata `identity=False`.
+    Left out, in dataclasses inside options too: paths (see `path_fields`) and fields with the metadata
+    `identity=False`.
     """
     paths = path_fields(type(options))
     return {
-        item.name: _plain(getattr(options, item.name), item.name)
+        item.name: _option(getattr(options, item.name), item.name)
         for item in dataclasses.fields(options)
         if item.name not in paths and item.metadata.get("identity", True)
     }
@@ -50,6 +51,14 @@ def path_fields(options: type) -> set[str]:
     hints = typing.get_type_hints(options)
     marked = {item.name for item in dataclasses.fields(options) if item.metadata.get("path", False)}
     return marked | {name for name, hint in hints.items() if _mentions_path(hint)}
+
+
+def _option(value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return identity_of_options(value)
+    if isinstance(value, (list, tuple)):
+        return [_option(item, f"{where}[{place}]") for place, item in enumerate(value)]
+    return _plain(value, where)
 
 
 def _mentions_path(hint: Any) -> bool:

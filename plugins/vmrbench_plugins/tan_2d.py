@@ -214,8 +214,8 @@ TACOS: Mapping[str, Any] = {
 SMALL: Mapping[str, Any] = {
     "grid": 32,
     "num_frames": 64,
-    "hidden": 64,
-    "text_hidden": 128,
+    "hidden": 48,
+    "text_hidden": 96,
     "lstm_layers": 1,
     "bidirectional": True,
     "scales": (8, 4, 4),

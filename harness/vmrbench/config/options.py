@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +77,60 @@ def under(where: str) -> Callable[[str], str]:
 
 
 def resolve_paths(kind: type, values: Mapping[str, Any], folder_of: Callable[[str], Path]) -> dict[str, Any]:
-    """`values` with every relative path made absolute.
+    """`values` with every relative path made absolute, in dataclasses inside options too.
 
     Args:
-        kind: the options dataclass.
+        kind: the options dataclass. A path of a dataclass inside it is relative to the folder of the option that its
+            metadata names with `inside=`, where that option is given.
         values: plain values by option name.
         folder_of: the folder that the path of one option is relative to.
     """
-    paths = path_fields(kind)
-    return {key: _absolute(value, folder_of(key)) if key in paths else value for key, value in values.items()}
+    paths, hints = path_fields(kind), typing.get_type_hints(kind)
+    done = {key: _absolute(value, folder_of(key)) if key in paths else value for key, value in values.items()}
+    for key, value in values.items():
+        inner = _dataclass_for(hints.get(key), value)
+        if inner is not None:
+            done[key] = _resolve_inside(inner, value, folder_of(key), done)
+    return done
+
+
+def _resolve_inside(kind: type, value: Any, folder: Path, outer: Mapping[str, Any]) -> Any:
+    """`value` holds options of `kind`, or a list of them; `outer` are the options around it, resolved."""
+    if isinstance(value, list):
+        return [_resolve_inside(kind, item, folder, outer) for item in value]
+    inside = {item.name: outer.get(item.metadata.get("inside", "")) for item in dataclasses.fields(kind)}
+    return resolve_paths(kind, value, lambda key: Path(inside.get(key) or folder))
+
+
+def _dataclass_for(hint: Any, value: Any) -> type | None:
+    """The one dataclass that a mapping, or every mapping of a list, stands for; None where there is none."""
+    parts = list(_parts(hint))
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        lists = [part for part in parts if typing.get_origin(part) in (list, tuple)]
+        parts = [inner for part in lists for item in typing.get_args(part) for inner in _parts(item)]
+    elif not isinstance(value, Mapping):
+        return None
+    found = [part for part in parts if isinstance(part, type) and dataclasses.is_dataclass(part)]
+    return found[0] if len(found) == 1 else None
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """The alternatives of a type: `A` and `B` of `A | B`."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType, typing.Annotated):
+        for part in typing.get_args(hint):
+            yield from _parts(part)
+    else:
+        yield hint
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-        return fill_dataclass(hint, value, under(where))
+    inner = _dataclass_for(hint, value)
+    if inner is not None and isinstance(value, Mapping):
+        return fill_dataclass(inner, value, under(where))
+    if inner is not None:
+        items = [fill_dataclass(inner, item, under(f"{where}[{place}]")) for place, item in enumerate(value)]
+        is_list = any(typing.get_origin(part) is list for part in _parts(hint))
+        return items if is_list else tuple(items)
     adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config(hint))
     try:
         # Through JSON, because strict checking of JSON knows that a YAML list may stand for a tuple, a text for a path.

@@ -16,6 +16,7 @@ from vmrbench.config.mistakes import first_mistake
 from vmrbench.config.overrides import apply_sets
 from vmrbench.config.places import Document, KeyPath, Place
 from vmrbench.config.schema import SweepFile
+from vmrbench.config.settings import TrainConfig
 from vmrbench.errors import ConfigError, did_you_mean
 from vmrbench.plugin_sources import is_file_name
 from vmrbench.protocol.convention import PROTOCOLS
@@ -127,6 +128,7 @@ def load_config(
     if config.file.protocol not in PROTOCOLS:
         hint = did_you_mean(config.file.protocol, PROTOCOLS)
         raise ConfigError(f"{document.where(('protocol',))}: no protocol is named {config.file.protocol!r}{hint}")
+    _check_metrics(config.file, document)
     for kind, labels in labels_of(config.file).items():
         _check_unique(kind, labels, document)
         _check_chosen(kind, labels, config)
@@ -172,6 +174,19 @@ def _parse_only(only: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise ConfigError(f"--only {text}: no kind is named {kind!r}{did_you_mean(kind, KINDS)}")
         chosen[kind] = (*chosen.get(kind, ()), glob)
     return chosen
+
+
+def _check_metrics(file: SweepFile, document: Document) -> None:
+    """The metric that chooses the epoch is one of the protocol."""
+    known = PROTOCOLS[file.protocol].metric_names
+    trains: list[tuple[KeyPath, TrainConfig]] = [(("train",), file.train)]
+    trains += [(("backbones", number, "train"), item.train) for number, item in enumerate(file.backbones)]
+    trains += [(("trimmers", number, "train"), item.train) for number, item in enumerate(file.trimmers)]
+    for path, train in trains:
+        if train.select_by not in known:
+            where = document.where((*path, "select_by"))
+            hint = did_you_mean(train.select_by, known)
+            raise ConfigError(f"{where}: protocol {file.protocol!r} has no metric {train.select_by!r}{hint}")
 
 
 def _check_unique(kind: str, labels: list[str], document: Document) -> None:

@@ -87,12 +87,18 @@ class StageReport:
 def unit_costs(facts: DatasetFacts, encoders: Mapping[str, EncoderSpec], *, reads_index: bool) -> UnitCosts:
     """Unit costs of a data set's features; an arm that reads no index is not charged for it.
 
-    An encoder that no plug-in describes makes its stage unknown, with the reason, never free.
+    Features of several encoders side by side (`a+b`) cost their sum. An encoder that no plug-in describes makes its
+    stage unknown, with the reason, never free.
     """
     index = StageCost(value=0.0, basis="counted", reason="this arm reads no index features")
     if reads_index:
         index = _sum_of(facts.index.values(), encoders)
     return UnitCosts(text=_sum_of([facts.text], encoders), index=index, encode=_sum_of([facts.clips], encoders))
+
+
+def encoder_names(group: FeatureFacts) -> list[str]:
+    """The encoders of a feature group: `slowfast+clip_b32` stands for features of two encoders side by side."""
+    return group.encoder.split("+")
 
 
 def cost_stages(uses: Sequence[QueryUse], units: UnitCosts) -> StageReport:
@@ -192,9 +198,10 @@ def _videos(uses: Iterable[QueryUse]) -> tuple[dict[str, NDArray[np.bool_]], dic
 def _sum_of(groups: Iterable[FeatureFacts], encoders: Mapping[str, EncoderSpec]) -> StageCost:
     total, bases = 0.0, set[str]()
     for group in groups:
-        spec = encoders.get(group.encoder)
-        if spec is None:
-            return StageCost(value=None, basis="unknown", reason=f"no encoder is named {group.encoder!r}")
-        total += spec.macs_per_clip * group.passes_per_clip
-        bases.add(spec.basis)
+        for name in encoder_names(group):
+            spec = encoders.get(name)
+            if spec is None:
+                return StageCost(value=None, basis="unknown", reason=f"no encoder is named {name!r}")
+            total += spec.macs_per_clip * group.passes_per_clip
+            bases.add(spec.basis)
     return StageCost(value=total, basis="measured" if bases == {"measured"} else "declared")

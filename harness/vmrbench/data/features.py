@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -27,7 +27,7 @@ class FeatureSource:
     group: name of the index group, such as Background (index only); passes_per_clip: encoder passes a row costs.
     """
 
-    path: Path
+    path: Path = field(metadata={"inside": "features_root"})
     encoder: str
     role: Literal["clips", "index", "text"] = "clips"
     pattern: str = "{video_id}.npz"
@@ -93,7 +93,8 @@ class FeatureStore:
         digest = hashlib.sha256()
         for file in files:
             digest.update(file.name.encode())
-            digest.update(_file_identity(file))
+            # Annotations that a limit leaves out need no features.
+            digest.update(_file_identity(file) if file.is_file() else b"none")
         return digest.hexdigest()
 
     def _file(self, name: str) -> Path:

@@ -76,8 +76,8 @@ class FilesProvider:
     """Features from files: `clips` sources side by side, `index` sources in the order given, `text` or word vectors.
 
     Raises:
-        ConfigError: an index source without a group, a group given twice, several text sources, or rows of
-            different length in seconds.
+        ConfigError: an index source without a group, a group given twice, several text sources, rows of different
+            length in seconds, or clip sources with different numbers of encoder passes.
         DataError: a path that does not exist.
     """
 
@@ -177,3 +177,8 @@ def _check_groups(sources: Sequence[FeatureSource]) -> None:
             raise ConfigError(f"features: group {group!r} is given twice; name every index source differently")
     if sum(source.role == "text" for source in sources) > 1:
         raise ConfigError("features: several sources of role 'text'; give one")
+    passes = sorted({source.passes_per_clip for source in sources if source.role == "clips"})
+    if len(passes) > 1:
+        raise ConfigError(
+            f"features: passes_per_clip: {passes} found, one value for all sources of role 'clips' expected"
+        )

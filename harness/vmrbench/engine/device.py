@@ -15,7 +15,7 @@ def resolve_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one, otherwise the CPU.
 
     Raises:
-        DeviceError: CUDA was asked for and this machine has none.
+        DeviceError: CUDA was asked for and this machine has none, or not so many.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -23,7 +23,13 @@ def resolve_device(name: str) -> torch.device:
         raise DeviceError(
             f"device: {name!r} was asked for, but this machine offers no CUDA device; use 'auto' or 'cpu'"
         )
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise DeviceError(
+            f"device: {name!r} was asked for, but this machine offers {count}: cuda:0 to cuda:{count - 1}"
+        )
+    return device
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vmrbench.config.cells import Cell
+from vmrbench.errors import DataError
 from vmrbench.protocols import Split
 from vmrbench.types import Annotation, Sample
 
@@ -40,6 +41,8 @@ def split_of(cell: Cell, name: str) -> Split:
         DataError: the split is not there or empty.
     """
     split = cell.dataset.built.split(name)
+    if len(split) == 0:
+        raise DataError(f"data set {cell.dataset.id!r}: split {name!r} is empty; at least one query is needed")
     limit = cell.limit
     if limit is None or len(split) <= limit:
         return split

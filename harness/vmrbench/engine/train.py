@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import io
 import logging
+import multiprocessing
+import uuid
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from vmrbench.protocol.convention import VMRBENCH_V1
 from vmrbench.protocols import Scheduled, Split
 from vmrbench.score.measures import protocol_metrics
 from vmrbench.score.per_query import score_predictions
+from vmrbench.store import read_json, write_json
 from vmrbench.types import Annotation, Batch, Prediction
 
 with warnings.catch_warnings():
@@ -41,7 +45,7 @@ BEST = "best.safetensors"
 class Stage:
     """What one stage of training is given.
 
-    name: unique among all stages of the process; epochs: how many; teacher: frozen, for distillation; folder: where
+    name: what logs call it; epochs: how many; teacher: frozen, for distillation; folder: where
     checkpoints go, so that a killed stage resumes; progress: told (epochs done, epochs) after each.
     """
 
@@ -76,6 +80,8 @@ def train(arm: Arm, train_split: Split, val_split: Split, stage: Stage) -> Train
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of mmengine and of torch's schedulers, none of which a user can mend
         runner.train()
+    for handler in runner.logger.handlers:
+        handler.close()  # mmengine keeps the log file of every Runner open until the process ends
     load_weights(arm, stage.folder / BEST)
     return TrainLog(
         losses=tuple(watch.losses),
@@ -136,17 +142,23 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
         self.losses: list[dict[str, float]] = []
         self.validation: dict[int, float] = {}
         self._sums: dict[str, Tensor] = {}
-        if self._file.exists():
-            self.validation = {int(epoch): value for epoch, value in json.loads(self._file.read_text()).items()}
+        if _resume_point(stage.folder) is not None and self._file.exists():
+            self.validation = {int(epoch): value for epoch, value in read_json(self._file).items()}
 
     @property
     def best_epoch(self) -> int:
         """The first epoch with the best validation score."""
         return max(self.validation, key=lambda epoch: (self.validation[epoch], -epoch))
 
+    def before_run(self, runner: Runner) -> None:
+        with redirect_stdout(io.StringIO()):  # mmengine prints which checkpoint it reads
+            runner.load_or_resume()
+
     def before_train(self, runner: Runner) -> None:
         # Killed between the checkpoint of an epoch and its validation.
-        due = runner.epoch > 0 and runner.epoch % runner.train_loop.val_interval == 0
+        due = runner.epoch > 0 and (
+            runner.epoch % runner.train_loop.val_interval == 0 or runner.epoch == self._stage.epochs
+        )
         if due and runner.epoch not in self.validation:
             runner.val_loop.run()
 
@@ -172,7 +184,7 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
         self.validation[runner.epoch] = (metrics or {})["val/selection"]
         if self.best_epoch == runner.epoch:
             save_weights(runner.model.arm, self._stage.folder / BEST)
-        self._file.write_text(json.dumps(self.validation))
+        write_json(self._file, self.validation)
         self._stage.progress(runner.epoch, self._stage.epochs)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -189,6 +201,7 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
     loader = training_loader(train_split, settings.batch_size, stage.seed)
     steps = len(loader) * stage.epochs
     optimizer = _optimizer(arm, stage)
+    resume_from = _resume_point(stage.folder)
     runner = Runner(
         model=_Trainee(arm, stage),
         work_dir=str(stage.folder),
@@ -204,16 +217,29 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
         optim_wrapper=optimizer,
         param_scheduler=_schedule(optimizer, steps, settings.warmup_share),
         default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger"))
-        | {"param_scheduler": ParamSchedulerHook(), "checkpoint": CheckpointHook(interval=1, max_keep_ckpts=1)},
+        | {"param_scheduler": ParamSchedulerHook(), "checkpoint": CheckpointHook(interval=1, max_keep_ckpts=2)},
         custom_hooks=[watch],
-        resume=(stage.folder / "last_checkpoint").exists(),
+        load_from=None if resume_from is None else str(resume_from),
+        resume=resume_from is not None,
         randomness={"seed": stage.seed},
-        env_cfg={"dist_cfg": {"backend": "gloo"}},
+        # mmengine would make "fork" the start method of the whole process.
+        env_cfg={"dist_cfg": {"backend": "gloo"}, "mp_cfg": {"mp_start_method": multiprocessing.get_start_method()}},
         log_level="ERROR",
-        experiment_name=stage.name,
+        # Two Runners of one name in one process would share log and message hub.
+        experiment_name=f"{stage.name}-{uuid.uuid4().hex[:8]}",
     )
     runner.model.to(stage.device)
     return runner
+
+
+def _resume_point(folder: Path) -> Path | None:
+    """The last whole checkpoint of an interrupted stage, None where it starts anew.
+
+    mmengine notes the absolute path, and the folder of a killed writer is renamed when another takes it over.
+    """
+    note = folder / "last_checkpoint"
+    checkpoint = folder / Path(note.read_text().strip()).name if note.is_file() else None
+    return checkpoint if checkpoint is not None and checkpoint.is_file() else None
 
 
 def _optimizer(arm: Arm, stage: Stage) -> OptimWrapper:

@@ -27,13 +27,15 @@ class JobResult:
     """What became of a job.
 
     value: what it returned; error: one line, None where it ended well; traceback: None where it ended well or the
-    process died; exit_signal: what killed its process; seconds: how long it ran.
+    process died; mistake: the error is one that the user can mend; exit_signal: what killed its process; seconds: how
+    long it ran.
     """
 
     key: str
     value: Any = None
     error: str | None = None
     traceback: str | None = None
+    mistake: bool = False
     exit_signal: str | None = None
     seconds: float = 0.0
 
@@ -45,11 +47,15 @@ class JobResult:
 
 @dataclass(frozen=True, kw_only=True)
 class JobEvent:
-    """Something that happened to a job. text: the stage it is in, or the error it failed with."""
+    """Something that happened to a job.
+
+    text: the stage it is in, or the error it failed with; mistake: the error is one that the user can mend.
+    """
 
     kind: Literal["started", "stage", "finished", "failed"]
     key: str
     text: str = ""
+    mistake: bool = False
 
 
 OnEvent = Callable[[JobEvent], None]
@@ -80,7 +86,13 @@ def run_job(job: Job) -> JobResult:
         value = job.function(*job.arguments)
     except Exception as error:
         text = "".join(traceback.format_exception(error))
-        return JobResult(key=job.key, error=_one_line(error), traceback=text, seconds=time.monotonic() - started)
+        return JobResult(
+            key=job.key,
+            error=_one_line(error),
+            traceback=text,
+            mistake=isinstance(error, UserError),
+            seconds=time.monotonic() - started,
+        )
     return JobResult(key=job.key, value=value, seconds=time.monotonic() - started)
 
 
@@ -88,7 +100,7 @@ def ending(result: JobResult) -> JobEvent:
     """The event that a job has ended."""
     if result.ok:
         return JobEvent(kind="finished", key=result.key)
-    return JobEvent(kind="failed", key=result.key, text=result.error or "")
+    return JobEvent(kind="failed", key=result.key, text=result.error or "", mistake=result.mistake)
 
 
 def _one_line(error: Exception) -> str:

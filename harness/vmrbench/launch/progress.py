@@ -41,6 +41,11 @@ class JobProgress:
         if self._drawn:
             self._bars.stop()
 
+    def leave_out(self, count: int) -> None:
+        """So many of the jobs will not run after all."""
+        self._total -= count
+        self._bars.update(self._all, total=self._total)
+
     def __call__(self, event: JobEvent) -> None:
         """Show an event."""
         if event.kind in {"finished", "failed"}:
@@ -49,7 +54,10 @@ class JobProgress:
         self._draw(event)
 
     def _log(self, event: JobEvent) -> None:
-        if event.kind == "failed":
+        if event.kind == "failed" and event.mistake:
+            # Told once, at the end, however many jobs met it.
+            LOG.info("%s: stopped by a mistake that you can mend", event.key)
+        elif event.kind == "failed":
             LOG.error("%s: failed: %s", event.key, event.text)
         elif event.kind == "finished":
             LOG.info("%s: done (%d of %d)", event.key, self._done, self._total)

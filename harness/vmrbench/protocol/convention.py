@@ -27,6 +27,12 @@ class Protocol:
     seed: int = 0
     confidence: float = 0.95
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of its metrics, in the order of tables."""
+        recalls = [f"R{depth}@{threshold:g}" for depth in self.recall_at for threshold in self.recall_thresholds]
+        return (*recalls, "mIoU", "mAP")
+
 
 VMRBENCH_V1 = Protocol(
     name="vmrbench-v1",

@@ -76,21 +76,3 @@ def _assignment(cost: Tensor) -> Tensor:
     assert (rows[1:] > rows[:-1]).all()
     return torch.as_tensor(columns, dtype=torch.long, device=cost.device)
 
-
-def clip_highlight(targets: DistillTargets, clip_mask: Tensor) -> Tensor | None:
-    """[B, L] how strongly a model says that each clip belongs to the moment, 0..1, without gradient.
-
-    Where candidates are spans (slots), the best probability among the spans that cover the clip; otherwise the
-    saliency. A DETR's own saliency is trained by a margin alone, so its size says little.
-
-    Args:
-        targets: of the teacher.
-        clip_mask: [B, L].
-    """
-    if targets.candidates is not None and targets.candidate_spans is not None:
-        place = torch.arange(clip_mask.shape[1], device=clip_mask.device)[None, None]
-        edges = targets.candidate_spans.detach() * clip_mask.sum(1)[:, None, None]
-        covered = torch.minimum(place + 1, edges[..., 1:]) - torch.maximum(place, edges[..., :1])
-        probability = targets.candidates.detach().sigmoid()[..., None]
-        return (covered.clamp(0, 1) * probability).amax(1) * clip_mask
-    return None if targets.saliency is None else targets.saliency.detach().sigmoid() * clip_mask

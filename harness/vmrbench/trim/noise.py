@@ -29,4 +29,3 @@ def sample_uniform(sample_ids: Sequence[str], length: int, seed: int, like: Tens
         state = ((state ^ (state >> shift)) * factor) % _MODULUS
     uniform: Tensor = ((state ^ (state >> 15)).to(torch.float64) + 0.5) / _MODULUS
     return uniform.to(torch.float32)
-

@@ -1,0 +1,97 @@
+"""A tiny sweep on simulated data: a run of it that several tests read, and new ones where a test changes something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from vmrbench.catalog import Catalog, load_catalog
+from vmrbench.config import Cell, SweepConfig, load_config
+from vmrbench.engine.identity_keys import StageKeys, stage_keys
+from vmrbench.engine.sweep import SweepResult, run_sweep
+from vmrbench.store import Store
+
+SWEEP = """\
+device: cpu
+train: {base_epochs: 1, extra_epochs: 1, batch_size: 8, eval_batch_size: 5}
+cost: {memory: false, latency_samples: 2, latency_rounds: 1, macs_shapes: 1}
+datasets:
+  - id: tiny
+    name: simulated
+    options: {profile: tacos, clip_seconds: 20.0, videos_train: 8, videos_val: 4, videos_test: 6, queries_per_video: 2}
+backbones:
+  - {name: moment_detr, preset: small}
+trimmers:
+"""
+ARMS = {
+    "none": "{name: none}",
+    "all": "{name: all}",
+    "zero": "{name: zero}",
+    "uniform": "{name: uniform, options: {keep_ratio: 0.5}}",
+    "random": "{name: random, options: {keep_ratio: 0.5}}",
+    "spotvmr": "{name: spotvmr, options: {keep_ratio: 0.5, steps: 2}}",
+    "drawn": "{id: drawn, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, selection: stochastic}}",
+    "adapted": "{id: adapted, name: uniform, fill: adapter, options: {keep_ratio: 0.5}}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A sweep file in a folder of its own, and its cells by the id of their trimmer."""
+
+    config: SweepConfig
+    catalog: Catalog
+    cells: dict[str, Cell]
+
+    @property
+    def store(self) -> Store:
+        return Store(root=self.config.store)
+
+    def run(self) -> SweepResult:
+        return run_sweep(self.config, catalog=self.catalog)
+
+    def keys(self, arm: str) -> StageKeys:
+        return stage_keys(self.cells[arm], "any machine")
+
+    def folder(self, stage: str, arm: str) -> Path:
+        return self.store.path(stage, getattr(self.keys(arm), stage))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors as small as here are slower on several threads, and very much so beside other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def offers() -> Catalog:
+    return load_catalog()
+
+
+@pytest.fixture(scope="session")
+def make_sweep(offers: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sweep]:
+    """Writes a sweep of the arms named, with values set; runs nothing."""
+
+    def make(*arms: str, sets: tuple[str, ...] = (), folder: Path | None = None) -> Sweep:
+        path = (folder or tmp_path_factory.mktemp("sweep")) / "sweep.yaml"
+        path.write_text(SWEEP + "".join(f"  - {ARMS[arm]}\n" for arm in arms))
+        config = load_config(path, sets)
+        return Sweep(config=config, catalog=offers, cells={c.trimmer.id: c for c in config.resolve(offers)})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(make_sweep: Callable[..., Sweep]) -> Sweep:
+    """Every arm, run once; tests read its store and change nothing."""
+    sweep = make_sweep(*ARMS)
+    result = sweep.run()
+    assert dict(result.failed) == {}
+    return sweep
