@@ -42,8 +42,18 @@ def test_the_options_of_spotvmr_are_those_of_the_code() -> None:
     }
 
 
+def test_the_preset_exact_is_that_of_the_code() -> None:
+    table = docs("spotvmr.md").partition("| preset `exact` |")[2].partition("\n\n")[0]
+
+    values = load_catalog().trimmers["spotvmr"].spec.presets["exact"]
+
+    assert dict(re.findall(r"^\| `(\w+)` \| (\S+) \|$", table, re.MULTILINE)) == {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()
+    }
+
+
 def test_the_terms_of_distillation_are_those_of_the_code() -> None:
-    named = set(re.findall(r"`(distill_\w+)`", docs("spotvmr.md")))
+    named = set(re.findall(r"^\| `(distill_\w+)`", docs("spotvmr.md"), re.MULTILINE))
 
     source = (ROOT / "plugins" / "vmrbench_plugins" / "spotvmr.py").read_text(encoding="utf-8")
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vmrbench import hookimpl
+from vmrbench.errors import ConfigError
 from vmrbench.parts.private_encoder import PrivateEncoder
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
@@ -31,7 +32,6 @@ from vmrbench.trim.budget import clip_budget, step_quotas, top_clips
 from vmrbench.trim.distill import candidate_loss, embedding_loss, highlight_loss, masked_mean
 from vmrbench.trim.noise import sample_uniform
 from vmrbench.types import Batch, DistillTargets, TrimDecision
-
 
 # Of the teacher's standardised saliency: a clip two deviations up weighs e^4 times an average one. 1 did no better.
 SHARPNESS = 2.0
@@ -137,13 +137,23 @@ class SpotVmr(nn.Module):
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
     ) -> Mapping[str, Tensor]:
-        """Budget (faithful) or selection (exact), and the three terms of distillation where both models offer them."""
+        """Budget (faithful) or selection (exact), and the three terms of distillation where both models offer them.
+
+        Raises:
+            ConfigError: mode `exact` with a backbone that offers no saliency to learn from.
+        """
         options = self.options
         terms: dict[str, Tensor | None] = {}
         if options.mode == "faithful":
             terms["budget"] = options.budget_weight * budget_loss(decision, batch.clip_mask, options.keep_ratio)
-        elif teacher is not None:
-            terms["selection"] = _scaled(selection_loss(decision, teacher, batch.clip_mask), options.selection_weight)
+        else:
+            selection = None if teacher is None else selection_loss(decision, teacher, batch.clip_mask)
+            if selection is None:
+                raise ConfigError(
+                    "trimmer 'spotvmr': mode 'exact' learns from the teacher's saliency, and this backbone offers none "
+                    "to distillation; use mode 'faithful', or give the backbone distill_targets"
+                )
+            terms["selection"] = options.selection_weight * selection
         if student is not None and teacher is not None:
             mask = batch.clip_mask
             terms["distill_highlight"] = _scaled(highlight_loss(student, teacher, mask), options.highlight_weight)

@@ -230,6 +230,14 @@ def test_options_that_cannot_be_met_are_refused(tmp_path: Path, options: dict[st
         build_jsonl(JsonlOptions(**given))
 
 
+def test_clip_sources_that_differ_in_encoder_passes_are_refused(tmp_path: Path) -> None:
+    once = FeatureSource(path=tmp_path, encoder="slowfast")
+    twice = FeatureSource(path=tmp_path, encoder="clip_b32", passes_per_clip=2.0)
+
+    with pytest.raises(ConfigError, match=r"passes_per_clip: \[1.0, 2.0\] found, one value"):
+        with_files(tmp_path, features=(once, twice)).split("test")
+
+
 def test_index_source_without_group_is_refused(tmp_path: Path) -> None:
     source = FeatureSource(path=tmp_path, encoder="x3d_xs", role="index")
     clips = FeatureSource(path=tmp_path, encoder="c3d")

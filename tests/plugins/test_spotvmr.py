@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vmrbench.errors import ConfigError
 from vmrbench.specs import TrimDims
 from vmrbench.testing.factories import make_batch
 from vmrbench.trim.access import CountingAccess, withhold_clips
@@ -134,3 +135,12 @@ def test_selection_loss_is_lowest_where_logits_follow_the_teacher() -> None:
         return float(selection_loss(decision, teacher, mask))
 
     assert loss_at([3.0, -3.0, -3.0]) < loss_at([0.0, 0.0, 0.0]) < loss_at([-3.0, 3.0, 3.0])
+
+
+def test_exact_mode_without_a_teacher_to_learn_from_is_refused() -> None:
+    batch = make_batch([20, 7])
+    trimmer = SpotVmr(Options(mode="exact"), DIMS).train()
+    decision, _ = run(trimmer, batch)
+
+    with pytest.raises(ConfigError, match="use mode 'faithful'"):
+        trimmer.loss(decision, batch, student=None, teacher=None)

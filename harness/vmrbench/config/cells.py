@@ -104,4 +104,6 @@ class Cell:
 
 
 def _entry_identity(offer: Offer, options: Any) -> dict[str, Any]:
-    return {"name": offer.spec.name, "revision": offer.spec.revision, "options": identity_of_options(options)}
+    known = {"name": offer.spec.name, "revision": offer.spec.revision, "options": identity_of_options(options)}
+    # Whoever edits a plug-in file seldom thinks of its revision: its text stands for it.
+    return known | {"file_sha256": offer.file_sha256} if offer.origin == "file" else known

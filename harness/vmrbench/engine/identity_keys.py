@@ -60,6 +60,7 @@ def latency_key(cells: list[Cell], machine: str) -> str:
             "machine": machine,
             "device": cells[0].device,
             "arms": keys,
+            "ids": sorted(cell.trimmer.id for cell in cells),
             "samples": cost.latency_samples,
             "rounds": cost.latency_rounds,
         }

@@ -47,7 +47,8 @@ class SplitPredictions:
     """Predictions of a split in the order of its annotations.
 
     queries: one row a query with sample_id, video_id, clips, kept_clips, query_tokens, moment_kept (share of the true
-    moment that lies in kept clips); kept: for every query the positions of its kept clips.
+    moment that lies in kept clips); kept: for every query the positions of the clips that were kept or read, which is
+    what it is charged for.
     """
 
     predictions: list[Prediction]
@@ -72,7 +73,8 @@ def predict_split(arm: Arm, split: Split, *, batch_size: int, device: torch.devi
         assert int(done.reads.amax()) <= 1, "a clip's expensive features were read twice"
         predictions.extend(done.predictions)
         rows.append(_rows(on_device, done.keep))
-        kept.extend(np.flatnonzero(row) for row in done.keep.numpy(force=True))
+        read = done.keep | (done.reads > 0)
+        kept.extend(np.flatnonzero(row) for row in read.numpy(force=True))
     return SplitPredictions(predictions=predictions, queries=pd.concat(rows, ignore_index=True), kept=kept)
 
 

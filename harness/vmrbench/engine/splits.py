@@ -12,6 +12,7 @@ from vmrbench.types import Annotation, Sample
 
 REPORTED, SELECTION = "test", "val"
 LIMIT_STAMP = "NOT REPORTABLE: every split is limited to {} queries"
+UNTRAINED_STAMP = "UNTRAINED: 0 epochs, weights are as initialised; no accuracy is claimed"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,18 @@ def split_of(cell: Cell, name: str) -> Split:
     return Subset(split, [place * len(split) // limit for place in range(limit)])
 
 
+def is_trained(cell: Cell) -> bool:
+    """Whether the cell has any training; one without needs no split but the reported one."""
+    return cell.train.base_epochs + cell.train.extra_epochs > 0
+
+
+def needed_splits(cell: Cell) -> tuple[str, ...]:
+    """Names of the splits that a cell reads."""
+    return ("train", SELECTION, REPORTED) if is_trained(cell) else (REPORTED,)
+
+
 def stamps_of(cell: Cell) -> tuple[str, ...]:
     """What must stand beside every number of this cell."""
     limited = () if cell.limit is None else (LIMIT_STAMP.format(cell.limit),)
-    return (*cell.dataset.built.facts.stamps, *limited)
+    untrained = () if is_trained(cell) else (UNTRAINED_STAMP,)
+    return (*cell.dataset.built.facts.stamps, *limited, *untrained)

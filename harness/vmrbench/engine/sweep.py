@@ -18,7 +18,7 @@ from vmrbench.engine.device import autocast, resolve_device
 from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
 from vmrbench.engine.latency_session import measure_latency
 from vmrbench.engine.record import RECORD
-from vmrbench.engine.splits import REPORTED, SELECTION, split_of
+from vmrbench.engine.splits import needed_splits, split_of
 from vmrbench.engine.sweep_report import REPORTER, report_from_record, summary_path, write_report
 from vmrbench.errors import ConfigError, UserError
 from vmrbench.launch import JobResult
@@ -106,7 +106,7 @@ def _check_machine(catalog: Catalog, cell: Cell) -> dict[str, Any]:
 def _check_data(cells: Sequence[Cell]) -> None:
     """Build every data set and ask for its splits, so that a mistake is told before anything is trained."""
     for cell in {cell.dataset.id: cell for cell in cells}.values():
-        for name in ("train", SELECTION, REPORTED):
+        for name in needed_splits(cell):
             split_of(cell, name)
 
 

@@ -19,7 +19,7 @@ from vmrbench.engine.cell_jobs import Context
 from vmrbench.engine.identity_keys import run_key
 from vmrbench.engine.latency_session import stored_latencies
 from vmrbench.engine.record import PER_QUERY, RECORD, describe_cell
-from vmrbench.engine.splits import REPORTED, split_of
+from vmrbench.engine.splits import REPORTED, is_trained, split_of
 from vmrbench.protocol.convention import Protocol, get_protocol
 from vmrbench.report.build import build_summary, describe_dataset
 from vmrbench.report.rows import FinishedRun
@@ -101,7 +101,8 @@ def _failed_record(cell: Cell, failure: str) -> dict[str, Any]:
 
 
 def _dataset_entry(cell: Cell, protocol: Protocol) -> DatasetEntry:
-    train, test = split_of(cell, "train").annotations, split_of(cell, REPORTED).annotations
+    train = split_of(cell, "train").annotations if is_trained(cell) else None
+    test = split_of(cell, REPORTED).annotations
     return describe_dataset(
         cell.dataset.id, cell.dataset.offer.spec.name, cell.dataset.built.facts, train, test, protocol
     )

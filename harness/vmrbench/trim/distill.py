@@ -75,4 +75,3 @@ def _assignment(cost: Tensor) -> Tensor:
     rows, columns = linear_sum_assignment(cost.float().numpy(force=True))
     assert (rows[1:] > rows[:-1]).all()
     return torch.as_tensor(columns, dtype=torch.long, device=cost.device)
-

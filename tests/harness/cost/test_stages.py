@@ -182,3 +182,13 @@ def test_amortised_total_equals_charging_each_video_once(drawn: list[tuple[str, 
         expected += 5 * 1.0 + union * 100.0 + len(keeps) * (5.0 + 10.0 + 20.0)
 
     assert cost_stages(uses, UNITS).amortised_total.value == pytest.approx(expected / len(uses))
+
+
+def test_features_of_two_encoders_side_by_side_cost_their_sum() -> None:
+    assert unit_costs(facts(clip_encoder="big+tiny", passes=2.0), ENCODERS, reads_index=True).encode.value == 208.0
+
+
+def test_one_unknown_encoder_of_two_makes_the_stage_unknown() -> None:
+    encode = unit_costs(facts(clip_encoder="big+huge"), ENCODERS, reads_index=True).encode
+
+    assert (encode.value, encode.reason) == (None, "no encoder is named 'huge'")

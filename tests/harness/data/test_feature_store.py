@@ -126,3 +126,12 @@ def test_identity_does_not_depend_on_the_folder(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
 
     assert save(tmp_path / "one", a=[[1.0]]).identity(["a"]) == save(tmp_path / "two", a=[[1.0]]).identity(["a"])
+
+
+def test_a_file_that_is_not_there_is_part_of_the_identity(tmp_path: Path) -> None:
+    features = save(tmp_path, a=[[1.0]])
+    before = features.identity(["a", "b"])
+
+    save(tmp_path, b=[[1.0]])
+
+    assert features.identity(["a", "b"]) != before

@@ -22,6 +22,10 @@ class Interrupted(BaseException):
     """Not an error that anything catches."""
 
 
+def settings(validate_every: int) -> TrainConfig:
+    return TrainConfig(batch_size=8, validate_every=validate_every, select_by="mIoU")
+
+
 def trained(cell: Any, folder: Path, settings: TrainConfig) -> tuple[TrainLog, dict[str, torch.Tensor]]:
     folder.mkdir(exist_ok=True)
     stage = Stage(
@@ -38,29 +42,35 @@ def trained(cell: Any, folder: Path, settings: TrainConfig) -> tuple[TrainLog, d
     return log, arm.state_dict()
 
 
-# Where a run is interrupted: a hook of the engine, and the number of finished epochs.
-POINTS = [
-    ("before_train_epoch", 3),
-    ("after_train_epoch", 2),
-    ("after_val_epoch", 2),
-    ("after_val_epoch", 4),
-    ("after_val_epoch", 5),
-]
+@pytest.fixture(scope="module")
+def straight(make_sweep: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What uninterrupted training gives, by epochs between validations."""
+    cell, folder = make_sweep("all").cells["all"], tmp_path_factory.mktemp("straight")
+    return {every: trained(cell, folder / str(every), settings(every)) for every in (1, 2)}
 
 
-@pytest.mark.parametrize(("hook", "epoch"), POINTS)
-@pytest.mark.parametrize("validate_every", [1, 2])
+# A hook of the engine, the number of finished epochs, and epochs between validations.
+@pytest.mark.parametrize(
+    ("hook", "epoch", "every"),
+    [
+        ("before_train_epoch", 3, 1),
+        ("after_train_epoch", 2, 1),
+        ("after_val_epoch", 2, 1),
+        ("after_val_epoch", 5, 1),
+        ("after_val_epoch", 4, 2),
+        ("after_val_epoch", 5, 2),
+    ],
+)
 def test_an_interrupted_stage_ends_as_a_straight_one(
     make_sweep: Callable[..., Any],
+    straight: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     hook: str,
     epoch: int,
-    validate_every: int,
+    every: int,
 ) -> None:
     cell = make_sweep("all").cells["all"]
-    settings = TrainConfig(batch_size=8, validate_every=validate_every, select_by="mIoU")
-    straight = trained(cell, tmp_path / "straight", settings)
     undisturbed = getattr(_Watch, hook)
 
     def interrupt(self: Any, runner: Any, *given: Any, **named: Any) -> None:
@@ -71,18 +81,19 @@ def test_an_interrupted_stage_ends_as_a_straight_one(
     with monkeypatch.context() as broken:
         broken.setattr(_Watch, hook, interrupt)
         with pytest.raises(Interrupted):
-            trained(cell, tmp_path / "first", settings)
+            trained(cell, tmp_path / "first", settings(every))
     (tmp_path / "first").rename(tmp_path / "second")
-    resumed = trained(cell, tmp_path / "second", settings)
+    log, weights = trained(cell, tmp_path / "second", settings(every))
 
-    assert resumed[0] == straight[0]
-    assert [name for name, value in straight[1].items() if not torch.equal(value, resumed[1][name])] == []
+    expected_log, expected = straight[every]
+    assert log == expected_log
+    assert [name for name, value in expected.items() if not torch.equal(value, weights[name])] == []
 
 
 def test_the_kept_epoch_is_the_first_with_the_best_validation(make_sweep: Callable[..., Any], tmp_path: Path) -> None:
     cell = make_sweep("all").cells["all"]
 
-    log, _ = trained(cell, tmp_path / "work", TrainConfig(batch_size=8, select_by="mIoU"))
+    log, _ = trained(cell, tmp_path / "work", settings(1))
 
     best = max(log.validation.values())
     assert log.selected_epoch == min(epoch for epoch, value in log.validation.items() if value == best)
@@ -95,7 +106,7 @@ def test_training_leaves_the_start_method_of_processes_alone(
     before = multiprocessing.get_start_method()
     multiprocessing.set_start_method("spawn", force=True)
     try:
-        trained(make_sweep("all").cells["all"], tmp_path / "work", TrainConfig(batch_size=16))
+        trained(make_sweep("all").cells["all"], tmp_path / "work", settings(1))
 
         assert multiprocessing.get_start_method() == "spawn"
     finally:

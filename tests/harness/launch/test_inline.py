@@ -66,3 +66,13 @@ def test_an_interruption_stops_everything():
 
 def test_a_stage_said_outside_a_job_goes_nowhere():
     say_stage("anything")
+
+
+def test_results_and_events_tell_a_mistake_of_the_user_from_an_error():
+    results, events = launch(
+        Job(key="a", function=fail, arguments=(DataError("x.jsonl: is empty"),)),
+        Job(key="b", function=fail, arguments=(ValueError("no luck"),)),
+    )
+
+    assert (results["a"].mistake, results["b"].mistake) == (True, False)
+    assert [event.mistake for event in events if event.kind == "failed"] == [True, False]
