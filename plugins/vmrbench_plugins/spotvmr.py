@@ -45,8 +45,8 @@ class Options:
     selection: at test, `topk` or `stochastic`; share_encoder: borrow the backbone's encoder where it offers one;
     private_width: width of the private encoder otherwise; temperature: of the Gumbel draw at the first epoch, falls
     linearly to 0; budget_weight, highlight_weight, candidate_weight, embedding_weight: of the published losses;
-    selection_weight: of our selection loss (mode `exact`); task_gradient: let the retrieval loss reach the selector through the mask, as
-    published; seed: of the stochastic selection.
+    selection_weight: of our selection loss (mode `exact`); task_gradient: let the retrieval loss reach the selector
+    through the mask, as published; seed: of the stochastic selection.
     """
 
     keep_ratio: float = 0.25

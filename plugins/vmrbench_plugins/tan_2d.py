@@ -41,8 +41,9 @@ class Tan2dOptions:
     text_hidden, lstm_layers, bidirectional: of the query's LSTM; official_padding: let its backward half read padding,
     as published; proposals: how cells are made, `pool` or `conv`; scales: lengths a scale, steps doubling;
     map_layers, kernel: convolutions over the map and their odd side; min_iou, max_iou: overlap that counts as 0 and
-    as 1; balanced_init: start the map's convolutions at a scale that keeps signals from fading (ours; the published start
-    needs many more epochs); top_k: moments predicted, 0 for every cell; encode_context: `encode` also gives the map's view of each clip.
+    as 1; balanced_init: start the map's convolutions at a scale that keeps signals from fading (ours; the published
+    start needs many more epochs); top_k: moments predicted, 0 for every cell; encode_context: `encode` also gives the
+    map's view of each clip.
     """
 
     grid: int = 64
