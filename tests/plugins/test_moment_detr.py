@@ -183,7 +183,7 @@ def test_without_temporal_channels_the_input_is_as_wide_as_the_features() -> Non
     model = MomentDetr(replace(SMALL, tef=False), Dims(video=16, text=12))
 
     assert model.video_projection[0].linear.in_features == 16
-    assert model(make_batch([9])).slots.spans.shape == (1, 10, 2)
+    assert model(make_batch([9])).slots.spans.shape == (1, SMALL.slots, 2)
 
 
 def test_inference_runs_no_auxiliary_heads() -> None:
