@@ -62,7 +62,7 @@ def test_every_misfit_of_official_weights_is_told_at_once() -> None:
     message = str(caught.value)
     assert "1 unknown (other.weight)" in message
     assert "1 missing (score.bias)" in message
-    assert "score.weight: found [1, 7, 1, 1], expected [1, 32, 1, 1]" in message
+    assert "score.weight: found [1, 7, 1, 1], expected [1, 48, 1, 1]" in message
     assert "\n" not in message
 
 
