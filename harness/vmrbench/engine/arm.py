@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -44,10 +44,21 @@ class WholeVideo(nn.Module):
 
 
 class Arm(nn.Module):
-    """Trimmer, fill and backbone behind one forward; everything that is learned is a submodule."""
+    """Trimmer, fill and backbone behind one forward; everything that is learned is a submodule.
 
-    def __init__(self, trimmer: nn.Module, fill: FineOnly | ConcatZero | Adapter, backbone: nn.Module) -> None:
+    Labels are taken out of the batch in evaluation mode, except for a trimmer that declares to read them.
+    """
+
+    def __init__(
+        self,
+        trimmer: nn.Module,
+        fill: FineOnly | ConcatZero | Adapter,
+        backbone: nn.Module,
+        *,
+        reads_labels: bool = False,
+    ) -> None:
         super().__init__()
+        self.reads_labels = reads_labels
         self.trimmer, self.fill, self.backbone = trimmer, fill, backbone
 
     def access(self, batch: Batch) -> CountingAccess:
@@ -60,7 +71,10 @@ class Arm(nn.Module):
 
     def select(self, batch: Batch, access: CountingAccess) -> TrimDecision:
         """The trimmer's decision; it sees no expensive features but through `access`, labels only if it must."""
-        return cast(Trimmer, self.trimmer).select(withhold_clips(batch), access)
+        shown = withhold_clips(batch)
+        if not (self.training or self.reads_labels):
+            shown = replace(shown, moments=None)
+        return cast(Trimmer, self.trimmer).select(shown, access)
 
     def forward(self, batch: Batch) -> ArmResult:
         """Select, fetch, fill, and run the backbone's inference path."""
@@ -71,6 +85,8 @@ class Arm(nn.Module):
         """Fetch, fill and run the backbone after a decision."""
         keep = decision.keep if decision.soft is None else decision.soft
         rows = access.rows(keep.to(batch.clip_start.dtype))
+        if not self.training:
+            rows = replace(rows, moments=None)
         return ArmResult(decision=decision, rows=rows, outputs=self.backbone(rows), reads=access.reads)
 
     def moments(self, result: ArmResult) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ def build_arm(
     dims = TrimDims(index=index_width(facts), text=facts.text.width, rows=fill.width, embedding=embedding)
     with _seeded(seed + 1):
         selector = trimmer[0].build(trimmer[1], dims)
-    return Arm(selector, fill, module)
+    return Arm(selector, fill, module, reads_labels=trimmer[0].reads_labels)
 
 
 def _build_fill(facts: DatasetFacts, spec: TrimmerSpec, policy: str, seed: int) -> FineOnly | ConcatZero | Adapter:

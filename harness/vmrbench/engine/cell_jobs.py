@@ -59,9 +59,9 @@ def run_jobs(context: Context, catalog: Catalog, cells: Sequence[Cell]) -> dict[
     return results
 
 
-def run_probe(context: Context, cell_id: str) -> None:
-    """What the memory probe runs in its fresh process."""
-    probe_memory(_cell_of(context, cell_id)[1])
+def run_probe(context: Context, cell_id: str) -> Callable[[], None]:
+    """What the memory probe runs in its fresh process: preparation here, the measured part in what it returns."""
+    return probe_memory(_cell_of(context, cell_id)[1])
 
 
 def _missing_bases(context: Context, cells: Sequence[Cell]) -> dict[str, Cell]:

@@ -107,9 +107,13 @@ def _like(split: Split, clips: int, tokens: int) -> Batch:
 
 
 def _count_shape(arm: Arm, batch: Batch) -> ShapeMacs:
-    trim = count_macs(lambda: arm.select(batch, arm.access(batch))).value
-    whole = count_macs(lambda: arm.moments(arm(batch))).value
-    return ShapeMacs(clips=batch.clips.shape[1], tokens=batch.query.shape[1], trim=trim, backbone=whole - trim)
+    access = arm.access(batch)
+    decisions = []
+    trim = count_macs(lambda: decisions.append(arm.select(batch, access)))
+    backbone = count_macs(lambda: arm.moments(arm.finish(batch, access, decisions[0])))
+    return ShapeMacs(
+        clips=batch.clips.shape[1], tokens=batch.query.shape[1], trim=trim.value, backbone=backbone.value
+    )
 
 
 def measure_arms(
@@ -153,6 +157,6 @@ def longest(split: Split) -> int:
     return counts.most_common(1)[0][0]
 
 
-def run_once(arm: Arm, split: Split, place: int, device: torch.device, precision: str) -> None:
-    """Predict one query: what the memory probe runs."""
-    predictions_of(arm.eval().to(device), collate([split[place]]).to(device), precision)
+def run_once(arm: Arm, batch: Batch, device: torch.device, precision: str) -> None:
+    """Predict one batch: what the memory probe runs."""
+    predictions_of(arm.eval().to(device), batch.to(device), precision)

@@ -47,8 +47,9 @@ def stage_keys(cell: Cell, machine: str) -> StageKeys:
 
 
 def run_key(cell: Cell) -> str:
-    """Identity of a finished cell: its run id."""
-    return fingerprint(cell.identity())
+    """Identity of a finished cell, what was measured of it included: its run id."""
+    measured = {"macs_shapes": cell.cost.macs_shapes, "memory": cell.cost.memory}
+    return fingerprint({"revision": REVISION, "cost": measured, **cell.identity()})
 
 
 def latency_key(cells: list[Cell], machine: str) -> str:

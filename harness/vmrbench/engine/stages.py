@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 
 from vmrbench.config.cells import Cell
 from vmrbench.cost.memory import peak_memory
+from vmrbench.data.collate import collate
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
 from vmrbench.engine.costing import count_arm, longest, run_once
@@ -124,10 +126,14 @@ def make_memory(cell: Cell, folder: Path, probe: tuple[str, dict[str, object]]) 
     write_json(folder / "memory.json", asdict(memory))
 
 
-def probe_memory(cell: Cell) -> None:
-    """What the fresh process runs: the longest video of the reported split, once, at batch 1, untrained."""
+def probe_memory(cell: Cell) -> Callable[[], None]:
+    """What the fresh process runs: the longest video of the reported split, once, at batch 1, untrained.
+
+    The data is read before the returned call; building the model and running it are inside.
+    """
     split = split_of(cell, REPORTED)
-    run_once(new_arm(cell), split, longest(split), resolve_device(cell.device), cell.precision)
+    batch = collate([split[longest(split)]])
+    return lambda: run_once(new_arm(cell), batch, resolve_device(cell.device), cell.precision)
 
 
 def read_queries(folder: Path) -> pd.DataFrame:

@@ -86,7 +86,8 @@ def _finished(context: Context, cells: Sequence[Cell]) -> list[FinishedRun]:
         failure = context.store.failure(run_key(cell))
         if context.has(cell):
             folder = context.store.path("cells", run_key(cell))
-            record = read_record(folder / RECORD)
+            # The ids are this sweep's: another one that shares the store may call the same cell otherwise.
+            record = read_record(folder / RECORD) | {"cell": describe_cell(cell)}
             latency = latencies.get((cell.dataset.id, cell.backbone.id, cell.trimmer.id))
             record["cost"]["latency_ms"] = latency or {"p50": None, "reason": "not measured"}
             runs.append(FinishedRun(record=record, per_query=pd.read_parquet(folder / PER_QUERY)))

@@ -248,10 +248,10 @@ def _optimizer(arm: Arm, stage: Stage) -> OptimWrapper:
     plain = [p for p in arm.parameters() if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
-    clip = {"max_norm": settings.clip_norm, "error_if_nonfinite": True}
+    clip = {"max_norm": settings.clip_norm} if settings.clip_norm > 0 else None
     if stage.precision == "fp16":
-        return AmpOptimWrapper(optimizer=optimizer, dtype="float16", clip_grad={"max_norm": settings.clip_norm})
-    return OptimWrapper(optimizer=optimizer, clip_grad=clip)
+        return AmpOptimWrapper(optimizer=optimizer, dtype="float16", clip_grad=clip)
+    return OptimWrapper(optimizer=optimizer, clip_grad=clip and {**clip, "error_if_nonfinite": True})
 
 
 def _schedule(optimizer: OptimWrapper, steps: int, warmup_share: float) -> list[Any]:

@@ -34,7 +34,8 @@ _HOW_TO_READ = """\
 - One row is one backbone with one trimmer. Scores are means over queries, first averaged over seeds where there are \
 several; below each stands its 95 % interval. ↑: higher is better, ↓: lower is better.
 - {reference}
-- An interval of a difference that holds 0 does not tell the two apart.
+- An interval of a difference that holds 0 does not tell the two apart. Intervals vary the videos, not the training: \
+with one seed, or where seeds disagree, a difference without 0 may still be luck of the training.
 - MACs are multiply-adds (one multiply and one add count 1; FLOPs are twice that), in GMACs, per query.
 - *Cold*: the video is new, nothing is cached. *Amortised*: cost of all queries of a video divided by their number, \
 each expensive clip encoded once. An untrimmed system encodes a video once for all its queries, so trimming by query \
