@@ -13,7 +13,15 @@ from vmrbench.config.cells import Cell
 from vmrbench.config.sweep import SweepConfig
 from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
 from vmrbench.engine.record import describe_cell, make_record
-from vmrbench.engine.stages import make_base, make_macs, make_memory, make_predict, make_train, probe_memory
+from vmrbench.engine.stages import (
+    make_backbone_macs,
+    make_base,
+    make_macs,
+    make_memory,
+    make_predict,
+    make_train,
+    probe_memory,
+)
 from vmrbench.launch import Job, JobResult
 from vmrbench.launch.progress import JobProgress
 from vmrbench.store import Store
@@ -131,7 +139,8 @@ def _cell_job(context: Context, cell_id: str) -> None:
         _ensure_base(store, cell, keys)
     store.ensure("train", keys.train, lambda folder: make_train(cell, store, folder, keys), resume=True)
     store.ensure("predict", keys.predict, lambda folder: make_predict(cell, store, folder, keys))
-    store.ensure("cost", keys.macs, lambda folder: make_macs(cell, folder))
+    backbone_macs = store.ensure("cost", keys.backbone_macs, lambda folder: make_backbone_macs(cell, folder))
+    store.ensure("cost", keys.macs, lambda folder: make_macs(cell, backbone_macs, folder))
     if cell.cost.memory:
         probe = (f"{__name__}:{run_probe.__name__}", {"context": context, "cell_id": cell_id})
         store.ensure("cost", keys.memory, lambda folder: make_memory(cell, folder, probe))

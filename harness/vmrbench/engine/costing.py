@@ -20,7 +20,7 @@ from vmrbench.engine.device import autocast
 from vmrbench.engine.predict import predictions_of
 from vmrbench.postprocess import to_predictions
 from vmrbench.protocols import Split
-from vmrbench.types import Batch
+from vmrbench.types import Batch, TrimDecision
 
 Shape = tuple[int, int]
 
@@ -48,16 +48,33 @@ class ArmMacs:
     uncounted: Mapping[str, int]
 
 
-def count_arm(arm: Arm, split: Split, most_shapes: int | None = None) -> ArmMacs:
-    """Count an arm at every distinct (clips, words) of a split, or at `most_shapes` of them, evenly spread.
+def count_backbone(arm: Arm, split: Split, most_shapes: int | None = None) -> dict[Shape, int]:
+    """Multiply-adds of fill, backbone and decoding at every distinct (clips, words) of a split.
 
-    Shapes are counted on the meta device, which computes nothing; fvcore, which must trace, checks the median shape.
+    Every row stays whatever was kept, so the arms of one backbone and fill share these numbers. Counted on the meta
+    device, which computes nothing.
+
+    Args:
+        arm: any arm of that backbone and fill.
+        split: whose shapes count; `most_shapes` of them, evenly spread, where that is not None.
     """
-    shapes = _spread(sorted(_shapes(split)), most_shapes)
-    meta = deepcopy(arm).eval().requires_grad_(False).to("meta")
-    counted = [_count_shape(meta, _like(split, *shape).to("meta")) for shape in shapes]
-    middle = shapes[len(shapes) // 2]
-    real = _like(split, *middle)
+    meta = _on_meta(arm)
+    return {shape: _count_finish(meta, _like(split, *shape).to("meta")) for shape in _chosen(split, most_shapes)}
+
+
+def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
+    """Count the selection of an arm at the shapes of `backbone`, from `count_backbone`; fvcore checks the median."""
+    meta, shapes = _on_meta(arm), sorted(backbone)
+    counted = [
+        ShapeMacs(
+            clips=clips,
+            tokens=tokens,
+            trim=_count_select(meta, _like(split, clips, tokens).to("meta")),
+            backbone=backbone[clips, tokens],
+        )
+        for clips, tokens in shapes
+    ]
+    real = _like(split, *shapes[len(shapes) // 2])
     plain = deepcopy(arm).eval().requires_grad_(False).to(real.clips.device)
     check = cross_check(_Forward(plain), real)
     return ArmMacs(
@@ -81,7 +98,8 @@ def _shapes(split: Split) -> set[Shape]:
     return {(len(sample.clips), len(sample.query)) for sample in samples}
 
 
-def _spread(shapes: list[Shape], most: int | None) -> list[Shape]:
+def _chosen(split: Split, most: int | None) -> list[Shape]:
+    shapes = sorted(_shapes(split))
     if most is None or len(shapes) <= most:
         return shapes
     return [shapes[place * (len(shapes) - 1) // max(1, most - 1)] for place in range(most)]
@@ -106,14 +124,17 @@ def _like(split: Split, clips: int, tokens: int) -> Batch:
     )
 
 
-def _count_shape(arm: Arm, batch: Batch) -> ShapeMacs:
-    access = arm.access(batch)
-    decisions = []
-    trim = count_macs(lambda: decisions.append(arm.select(batch, access)))
-    backbone = count_macs(lambda: arm.moments(arm.finish(batch, access, decisions[0])))
-    return ShapeMacs(
-        clips=batch.clips.shape[1], tokens=batch.query.shape[1], trim=trim.value, backbone=backbone.value
-    )
+def _on_meta(arm: Arm) -> Arm:
+    return deepcopy(arm).eval().requires_grad_(False).to("meta")
+
+
+def _count_select(arm: Arm, batch: Batch) -> int:
+    return count_macs(lambda: arm.select(batch, arm.access(batch))).value
+
+
+def _count_finish(arm: Arm, batch: Batch) -> int:
+    everything = TrimDecision(keep=batch.clip_mask)
+    return count_macs(lambda: arm.moments(arm.finish(batch, arm.access(batch), everything))).value
 
 
 def measure_arms(

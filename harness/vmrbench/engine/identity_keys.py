@@ -17,12 +17,14 @@ class StageKeys:
     """Fingerprints of the stages of one cell.
 
     base: the untrimmed model that the arm starts from; train: the arm's weights; predict: its predictions on the
-    reported split; macs: multiply-adds, which do not depend on weights; memory: peak memory on one machine.
+    reported split; backbone_macs: multiply-adds of backbone and fill, which arms share; macs: of the whole arm;
+    neither depends on weights; memory: peak memory on one machine.
     """
 
     base: str
     train: str
     predict: str
+    backbone_macs: str
     macs: str
     memory: str
 
@@ -36,11 +38,14 @@ def stage_keys(cell: Cell, machine: str) -> StageKeys:
     learned = {"seed": cell.seed, "precision": cell.precision, "train": training}
     base = fingerprint({"revision": REVISION, **model, **learned, "input": _input(cell)})
     train = fingerprint({"base": base, "trimmer": whole["trimmer"], "extra_epochs": extra})
-    macs = fingerprint({"revision": REVISION, **model, "trimmer": whole["trimmer"], "shapes": cell.cost.macs_shapes})
+    shapes = {"revision": REVISION, **model, "shapes": cell.cost.macs_shapes}
+    backbone_macs = fingerprint({**shapes, "input": _input(cell)})
+    macs = fingerprint({"backbone": backbone_macs, "trimmer": whole["trimmer"]})
     return StageKeys(
         base=base,
         train=train,
         predict=fingerprint({"train": train, "split": "test"}),
+        backbone_macs=backbone_macs,
         macs=macs,
         memory=fingerprint({"macs": macs, "machine": machine, "precision": cell.precision, "device": cell.device}),
     )

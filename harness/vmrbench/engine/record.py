@@ -16,7 +16,7 @@ from vmrbench.config.cells import Cell
 from vmrbench.cost.stages import QueryUse, StageCost, StageReport, cost_stages, unit_costs
 from vmrbench.engine.identity_keys import StageKeys, run_key
 from vmrbench.engine.splits import REPORTED, split_of, stamps_of
-from vmrbench.engine.stages import LOG, PREDICTIONS, SHUFFLED, read_queries
+from vmrbench.engine.stages import LOG, MACS, PREDICTIONS, SHUFFLED, read_queries
 from vmrbench.identity import identity_of_options
 from vmrbench.protocol.convention import get_protocol
 from vmrbench.score.intervals import bootstrap
@@ -128,7 +128,7 @@ def _diagnostics(queries: pd.DataFrame, predicted: Path) -> dict[str, Any]:
 
 
 def _cost(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, queries: pd.DataFrame) -> dict[str, Any]:
-    counted = read_json(store.path("cost", keys.macs) / "macs.json")
+    counted = read_json(store.path("cost", keys.macs) / MACS)
     charged = charge(cell, catalog, queries, counted)
     return {
         "macs_cold": _plain(charged.cold),

@@ -16,7 +16,7 @@ from vmrbench.cost.memory import peak_memory
 from vmrbench.data.collate import collate
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
-from vmrbench.engine.costing import count_arm, longest, run_once
+from vmrbench.engine.costing import count_arm, count_backbone, longest, run_once
 from vmrbench.engine.device import resolve_device
 from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_loader
@@ -39,6 +39,7 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "queries.parquet",
     "shuffled.json",
 )
+MACS = "macs.json"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
 FIT_CLIPS = 20_000
 
@@ -110,11 +111,18 @@ def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> Non
     write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
 
 
-def make_macs(cell: Cell, folder: Path) -> None:
-    """Count multiply-adds at every real length of the reported split."""
+def make_backbone_macs(cell: Cell, folder: Path) -> None:
+    """Count the backbone's multiply-adds at every real length of the reported split."""
+    say_stage("count multiply-adds of the backbone")
+    counted = count_backbone(untrimmed_arm(cell), split_of(cell, REPORTED), cell.cost.macs_shapes)
+    write_json(folder / MACS, [[clips, tokens, macs] for (clips, tokens), macs in counted.items()])
+
+
+def make_macs(cell: Cell, backbone_folder: Path, folder: Path) -> None:
+    """Count the multiply-adds of selecting at the same lengths, and put both together."""
     say_stage("count multiply-adds")
-    counted = count_arm(new_arm(cell), split_of(cell, REPORTED), cell.cost.macs_shapes)
-    write_json(folder / "macs.json", asdict(counted))
+    backbone = {(clips, tokens): macs for clips, tokens, macs in read_json(backbone_folder / MACS)}
+    write_json(folder / MACS, asdict(count_arm(new_arm(cell), split_of(cell, REPORTED), backbone)))
 
 
 def make_memory(cell: Cell, folder: Path, probe: tuple[str, dict[str, object]]) -> None:
