@@ -167,7 +167,8 @@ def test_good_input_runs_and_says_only_what_it_does(stored: Path, monkeypatch: p
 
     assert result.exit_code == 0
     told = [line.split(" ", 1)[1] for line in result.stderr.splitlines()]
-    steps = ("started", "base 1/1", "train 1/1", "predict", "predict with shuffled queries", "count multiply-adds")
+    steps = ("started", "base 1/1", "train 1/1", "predict", "predict with shuffled queries")
+    steps += ("count multiply-adds of the backbone", "count multiply-adds")
     allowed = {f"{name}: {step}" for cell in CELLS for name in (cell, f"base of {cell}") for step in steps}
     assert [line for line in told if line not in allowed and ": done (" not in line] == []
     assert result.stdout.startswith("cells done: 2, failed: 0\nwrote ")
