@@ -96,7 +96,12 @@ class SimulatedDataset:
             index={group: FeatureFacts(encoder=name, width=GROUP_WIDTH) for group, name in INDEX_ENCODERS.items()},
             fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
             stamps=("SIMULATED FEATURES", "SIMULATED ANNOTATIONS"),
-            notes={"profile": self._profile.name, "generator_revision": REVISION},
+            notes={
+                "profile": self._profile.name,
+                "generator_revision": REVISION,
+                # What an amortised cost at fewer queries a video must be read against.
+                "published_queries_per_video_test": round(self._profile.queries[2] / self._profile.videos[2], 1),
+            },
         )
 
     def split(self, name: str) -> Split:
