@@ -41,9 +41,8 @@ class Tan2dOptions:
     text_hidden, lstm_layers, bidirectional: of the query's LSTM; official_padding: let its backward half read padding,
     as published; proposals: how cells are made, `pool` or `conv`; scales: lengths a scale, steps doubling;
     map_layers, kernel: convolutions over the map and their odd side; min_iou, max_iou: overlap that counts as 0 and
-    as 1; balanced_init: start the map's convolutions at a scale that keeps signals from fading (ours; the published
-    start needs many more epochs); top_k: moments predicted, 0 for every cell; encode_context: `encode` also gives the
-    map's view of each clip.
+    as 1; balanced_init: start the map's convolutions at a scale that keeps signals from fading (ours); top_k: moments
+    predicted, 0 for every cell; encode_context: `encode` also gives the map's view of each clip.
     """
 
     grid: int = 64
@@ -211,7 +210,7 @@ TACOS: Mapping[str, Any] = {
     "max_iou": 0.7,
 }
 # Ours, for small features on a CPU.
-# Ours, for few epochs on a CPU: a coarse map with small kernels, which must start at a scale that lets it learn.
+# Ours, for few epochs on a CPU: a coarse map with small kernels.
 SMALL: Mapping[str, Any] = {
     "grid": 32,
     "num_frames": 64,
