@@ -38,6 +38,7 @@ class BackboneSpec:
     """A backbone plug-in.
 
     options: a frozen dataclass with the published defaults; presets: named option overrides;
+    training: published training settings by preset, keys of `TrainConfig`; what a sweep file says goes before them;
     key_map: official state-dict key -> ours, None where official weights are not supported;
     axis: `clips` (reads rows as they are) or `grid` (pools rows to a fixed grid);
     capabilities: subset of {"encode", "distill"}; device_exceptions: reasons for leaving the device discipline.
@@ -52,6 +53,7 @@ class BackboneSpec:
     axis: Literal["clips", "grid"] = "clips"
     capabilities: frozenset[str] = frozenset()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     key_map: Callable[[str], str | None] | None = None
     device_exceptions: tuple[str, ...] = ()
 
