@@ -1,0 +1,150 @@
+"""Convolutions over a map of moments that compute the cells that matter and no others.
+
+A cell matters to a layer if its value can be other than zero and reaches a live cell of the last layer. Live cells are
+few and scattered, so that even a cell that matters has many dead neighbours: a kernel is taken apart into its k x k
+offsets, and each is one matrix product over the pairs of a cell and its live neighbour at that offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+# For every offset of a kernel, the pairs (cells that take, cells that are taken) by their numbers.
+Pairs = list[tuple[Tensor, Tensor]]
+
+
+class MapConvolution(nn.Module):
+    """Convolutions over the map that know which cells are live: a sum over k live inputs is divided by k.
+
+    Equal to convolutions of the whole map, padded once, before the first, by what all of them take off: what is live
+    grows by half a kernel a layer, also beyond the map.
+
+    Args:
+        cells: (first clip, last clip) of the live cells.
+        width: D.
+        layers: convolutions.
+        kernel: their odd side.
+    """
+
+    def __init__(self, cells: Sequence[tuple[int, int]], width: int, layers: int, kernel: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(width, width, kernel) for _ in range(layers))
+        kept = _kept_cells(np.array(cells), layers, kernel)
+        self.neighbours = nn.ModuleList(_Neighbours(taken, takes, kernel) for taken, takes in pairwise(kept))
+
+    @torch.no_grad()
+    def balance(self) -> None:
+        """Multiply every convolution by the inputs its result is divided by, and start it as suits a ReLU.
+
+        Left alone, k x k inputs are summed with weights meant for a sum and then divided by k x k, so that every
+        layer weakens the signal about k x k times. A trial of few epochs showed no clear gain from mending that.
+        """
+        for conv in self.convs:
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.kaiming_uniform_(conv.weight, nonlinearity="relu")
+            conv.weight *= conv.kernel_size[0] * conv.kernel_size[1]
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """[B, D, C] to [B, D, C], live cells in the order given at the start."""
+        # Cells come first, so that picking some of them copies whole rows of [B, D].
+        rows = cells.permute(2, 0, 1)
+        for conv, neighbours in zip(self.convs, self.neighbours, strict=True):
+            assert isinstance(conv, nn.Conv2d)
+            assert conv.bias is not None
+            weights = conv.weight.permute(2, 3, 1, 0).flatten(0, 1)
+            rows = neighbours(rows, weights, conv.bias)
+        return rows.permute(1, 2, 0)
+
+
+class _Neighbours(nn.Module):
+    """One convolution, from the cells of one layer to those of the next, divided by the live inputs."""
+
+    takes: Tensor
+    taken: Tensor
+    share: Tensor
+
+    def __init__(self, taken: NDArray[np.int64], takes: NDArray[np.int64], kernel: int) -> None:
+        super().__init__()
+        number = _numbers_around(taken, takes, kernel)
+        offset, place = (number >= 0).nonzero()
+        self.counts = np.bincount(offset, minlength=len(number)).tolist()
+        self.register_buffer("takes", torch.as_tensor(place), persistent=False)
+        self.register_buffer("taken", torch.as_tensor(number[offset, place]), persistent=False)
+        share = 1 / np.bincount(place)[:, None, None]
+        self.register_buffer("share", torch.as_tensor(share, dtype=torch.float32), persistent=False)
+
+    def forward(self, rows: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+        """[cells of the next layer, B, D] from rows [cells of this layer, B, D]."""
+        takes, taken = (torch.split(numbers, self.counts) for numbers in (self.takes, self.taken))
+        start = bias.expand(len(self.share), rows.shape[1], -1)
+        # A tracer counts nothing inside an autograd function.
+        add = _AddNeighbours.apply if torch.is_grad_enabled() else _add_neighbours
+        summed: Tensor = add(start, rows, weights, list(zip(takes, taken, strict=True)))
+        return F.relu(summed) * self.share
+
+
+def _add_neighbours(start: Tensor, rows: Tensor, weights: Tensor, pairs: Pairs) -> Tensor:
+    """Start, plus at every pair the taken row times the weight [D, D] of its offset."""
+    total = start.clone(memory_format=torch.contiguous_format)
+    for (takes, taken), weight in zip(pairs, weights, strict=True):
+        product = rows.index_select(0, taken) @ weight
+        # Under autocast the product is of lower precision than the sum.
+        total.index_add_(0, takes, product.to(total.dtype))
+    return total
+
+
+class _AddNeighbours(torch.autograd.Function):
+    """`_add_neighbours` whose gradient picks rows anew instead of keeping every picked row: k x k times less memory."""
+
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, rows: Tensor, weights: Tensor, pairs: Pairs) -> Tensor:
+        ctx.save_for_backward(rows, weights)
+        ctx.pairs = pairs
+        return _add_neighbours(start, rows, weights, pairs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        rows, weights = ctx.saved_tensors
+        of_rows, of_weights = torch.zeros_like(rows), torch.empty_like(weights)
+        for (takes, taken), weight, of_weight in zip(ctx.pairs, weights, of_weights, strict=True):
+            picked = gradient.index_select(0, takes)
+            of_weight.copy_(rows.index_select(0, taken).flatten(0, 1).mT @ picked.flatten(0, 1))
+            of_rows.index_add_(0, taken, (picked @ weight.mT).to(of_rows.dtype))
+        return gradient, of_rows, of_weights, None
+
+
+def _kept_cells(cells: NDArray[np.int64], layers: int, kernel: int) -> list[NDArray[np.int64]]:
+    """[cells, 2] before the first layer, after it, and so on, the first and the last in the order of `cells`.
+
+    After l of L layers a cell is live within l half kernels of a live cell of the map, and reaches one of the last
+    layer within L - l half kernels: it matters within the smaller of both.
+    """
+    half = kernel // 2
+    grown = [cells]
+    for _ in range(layers // 2):
+        around = np.stack(np.meshgrid(*[np.arange(-half, half + 1)] * 2), axis=-1).reshape(-1, 2)
+        grown.append(np.unique((grown[-1][:, None] + around).reshape(-1, 2), axis=0))
+    return [grown[min(done, layers - done)] for done in range(layers + 1)]
+
+
+def _numbers_around(taken: NDArray[np.int64], takes: NDArray[np.int64], kernel: int) -> NDArray[np.int64]:
+    """[k * k, cells that take] number among `taken` of the neighbour at every offset, -1 where it is dead."""
+    both = np.concatenate([taken, takes])
+    corner = both.min(0) - kernel // 2
+    number = np.full(both.max(0) - corner + kernel // 2 + 1, -1)
+    number[tuple((taken - corner).T)] = np.arange(len(taken))
+    windows = sliding_window_view(number, (kernel, kernel))
+    first, last = (takes - both.min(0)).T
+    around: NDArray[np.int64] = windows[first, last].reshape(len(takes), -1).T
+    return around
