@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from vmrbench.config.options import make_options
+from vmrbench.cost.macs import count_macs
 from vmrbench.errors import ConfigError
 from vmrbench.models import load_official
 from vmrbench.specs import Dims
@@ -136,16 +136,14 @@ def test_size_equals_the_published_one(preset: str) -> None:
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)
-def test_multiply_adds_are_those_of_the_official_model(preset: str) -> None:
-    """Within 2%: we leave the second projection of dead cells out, and count the resampling, official data loading."""
+def test_multiply_adds_are_well_below_those_of_the_official_model(preset: str) -> None:
+    """The convolutions of the whole map are nearly all of the official ones, and its live cells at most 40% of them."""
     width, _, official = PUBLISHED[preset]
     batch = make_batch([256], width=width, index_width=0, text_width=300, query_lengths=[20]).to("meta")
-    model = _published(preset).requires_grad_(False)
 
-    with FlopCounterMode(display=False) as counter:
-        model(batch)
+    counted = count_macs(_published(preset), batch).value / 1e6
 
-    assert counter.get_total_flops() / 2e6 == pytest.approx(official, rel=0.02)
+    assert 0.36 * official < counted < 0.42 * official
 
 
 def test_single_precision_is_near_double_precision() -> None:

@@ -57,11 +57,12 @@ class MapConvolution(nn.Module):
     def forward(self, cells: Tensor) -> Tensor:
         """[B, D, C] to [B, D, C], live cells in the order given at the start."""
         # Cells come first, so that picking some of them copies whole rows of [B, D].
-        rows = cells.permute(2, 0, 1)
+        rows = cells.permute(2, 0, 1).contiguous()
         for conv, neighbours in zip(self.convs, self.neighbours, strict=True):
             assert isinstance(conv, nn.Conv2d)
             assert conv.bias is not None
-            weights = conv.weight.permute(2, 3, 1, 0).flatten(0, 1)
+            # Together once: a product would otherwise gather its weights anew, forwards and backwards.
+            weights = conv.weight.flatten(2).permute(2, 0, 1).contiguous()
             rows = neighbours(rows, weights, conv.bias)
         return rows.permute(1, 2, 0)
 
@@ -86,42 +87,42 @@ class _Neighbours(nn.Module):
     def forward(self, rows: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
         """[cells of the next layer, B, D] from rows [cells of this layer, B, D]."""
         takes, taken = (torch.split(numbers, self.counts) for numbers in (self.takes, self.taken))
-        start = bias.expand(len(self.share), rows.shape[1], -1)
         # A tracer counts nothing inside an autograd function.
-        add = _AddNeighbours.apply if torch.is_grad_enabled() else _add_neighbours
-        summed: Tensor = add(start, rows, weights, list(zip(takes, taken, strict=True)))
-        return F.relu(summed) * self.share
+        add_up = _AddUp.apply if torch.is_grad_enabled() else _add_up
+        summed: Tensor = add_up(rows, weights, list(zip(takes, taken, strict=True)), len(self.share))
+        # The bias last: first, it would cost digits of every product that is added to it.
+        return F.relu(summed + bias) * self.share
 
 
-def _add_neighbours(start: Tensor, rows: Tensor, weights: Tensor, pairs: Pairs) -> Tensor:
-    """Start, plus at every pair the taken row times the weight [D, D] of its offset."""
-    total = start.clone(memory_format=torch.contiguous_format)
+def _add_up(rows: Tensor, weights: Tensor, pairs: Pairs, count: int) -> Tensor:
+    """[count, B, D] sum over a cell's pairs of the taken row times the weights [to D, from D] of the offset."""
+    # Under autocast products are of lower precision than weights and sums.
+    total = weights.new_zeros(count, *rows.shape[1:])
     for (takes, taken), weight in zip(pairs, weights, strict=True):
-        product = rows.index_select(0, taken) @ weight
-        # Under autocast the product is of lower precision than the sum.
+        product = rows.index_select(0, taken) @ weight.mT
         total.index_add_(0, takes, product.to(total.dtype))
     return total
 
 
-class _AddNeighbours(torch.autograd.Function):
-    """`_add_neighbours` whose gradient picks rows anew instead of keeping every picked row: k x k times less memory."""
+class _AddUp(torch.autograd.Function):
+    """`_add_up` whose gradient picks rows anew instead of keeping every picked row: k x k times less memory."""
 
     @staticmethod
-    def forward(ctx: Any, start: Tensor, rows: Tensor, weights: Tensor, pairs: Pairs) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, weights: Tensor, pairs: Pairs, count: int) -> Tensor:
         ctx.save_for_backward(rows, weights)
         ctx.pairs = pairs
-        return _add_neighbours(start, rows, weights, pairs)
+        return _add_up(rows, weights, pairs, count)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        rows, weights = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (rows, weights), gradient = ctx.saved_tensors, gradient.contiguous()
         of_rows, of_weights = torch.zeros_like(rows), torch.empty_like(weights)
         for (takes, taken), weight, of_weight in zip(ctx.pairs, weights, of_weights, strict=True):
             picked = gradient.index_select(0, takes)
-            of_weight.copy_(rows.index_select(0, taken).flatten(0, 1).mT @ picked.flatten(0, 1))
-            of_rows.index_add_(0, taken, (picked @ weight.mT).to(of_rows.dtype))
-        return gradient, of_rows, of_weights, None
+            of_weight.copy_(picked.flatten(0, 1).mT @ rows.index_select(0, taken).flatten(0, 1))
+            of_rows.index_add_(0, taken, (picked @ weight).to(of_rows.dtype))
+        return of_rows, of_weights, None, None
 
 
 def _kept_cells(cells: NDArray[np.int64], layers: int, kernel: int) -> list[NDArray[np.int64]]:

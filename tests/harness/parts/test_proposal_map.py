@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from vmrbench.parts.proposal_map import MapConvolution, ProposalMap, live_map, sparse_cells
+from vmrbench.parts.proposal_map import ProposalMap, sparse_cells
 
 
 @pytest.mark.parametrize(
@@ -41,14 +40,13 @@ def test_convolved_cells_are_as_many_as_pooled_ones() -> None:
     assert pooled.shape == convolved.shape
 
 
-def test_cells_find_their_place_on_the_map_and_back() -> None:
+def test_moments_of_one_clip_are_found_among_the_cells() -> None:
     proposals, cells = ProposalMap(8, (2, 3), "pool", 3), torch.randn(2, 3, len(sparse_cells(8, (2, 3))))
 
-    dense = proposals.to_map(cells)
+    single = proposals.of_single_clips(cells)
 
-    assert torch.equal(proposals.from_map(dense), cells)
-    assert torch.equal(dense[:, :, 2, 5], cells[:, :, sparse_cells(8, (2, 3)).index((2, 5))])
-    assert dense[:, :, 5, 2].abs().sum() == 0
+    places = [place for place, (first, last) in enumerate(sparse_cells(8, (2, 3))) if first == last]
+    assert torch.equal(single, cells[:, :, places])
 
 
 def test_every_clip_gets_the_best_cell_that_covers_it() -> None:
@@ -59,24 +57,3 @@ def test_every_clip_gets_the_best_cell_that_covers_it() -> None:
 
     # Clip 0: (0, 3) = 3; clip 1: (1, 3) = 13; clip 2: (2, 3) = 23; clip 3: (3, 3) = 33.
     assert best.tolist() == [[3.0, 13.0, 23.0, 33.0]]
-
-
-def test_convolution_divides_by_the_live_cells_it_sums() -> None:
-    live = live_map(ProposalMap(4, (4,), "pool", 1))
-    convolution = MapConvolution(live, 1, 1, 3)
-    for parameter in convolution.parameters():
-        parameter.data.fill_(1.0 if parameter.dim() > 1 else 0.0)
-
-    averaged = convolution(live.float()[None, None])[0, 0]
-
-    # A sum of ones over live cells, divided by their number, is 1 wherever a live cell is near.
-    near = F.max_pool2d(live.float()[None, None], 3, stride=1, padding=1)[0, 0]
-    torch.testing.assert_close(averaged, near)
-
-
-def test_the_map_keeps_its_size_through_all_convolutions() -> None:
-    proposals = ProposalMap(8, (2, 3), "pool", 2)
-
-    shape = MapConvolution(live_map(proposals), 2, 3, 5)(torch.zeros(1, 2, 8, 8)).shape
-
-    assert shape == (1, 2, 8, 8)
