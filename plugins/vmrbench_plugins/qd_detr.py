@@ -225,7 +225,7 @@ OFFICIAL_KEYS = [
     *surrounding_keys(),
 ]
 # Ours, for small features and few epochs on a CPU, for the reasons given with that of Moment-DETR. The saliency term
-# needs no greater weight: its negative pairs, a sum over clips, are strong enough.
+# keeps its published weight: negative pairs, a sum over clips, make it strong; a greater one was not tried.
 SMALL: Mapping[str, Any] = {
     "hidden": 64,
     "heads": 4,

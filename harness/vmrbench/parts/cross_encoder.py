@@ -27,7 +27,7 @@ class CrossEncoderLayer(nn.Module):
         drop_path: the dropout of a residual branch drops it whole, sample by sample.
 
     Source:
-        Moon et al., QD-DETR, 2023, section 3.2, as in its code.
+        Moon et al., QD-DETR, 2023, as in its code.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class DotSaliency(nn.Module):
         summarised: false for a head that adds up the channels of the clip's projection instead (TR-DETR).
 
     Source:
-        Moon et al., QD-DETR, 2023, section 3.4: what counts as salient is adapted to each pair of video and query.
+        Moon et al., QD-DETR, 2023: what counts as salient is adapted to each pair of video and query.
     """
 
     def __init__(self, width: int, *, summarised: bool = True) -> None:

@@ -45,7 +45,7 @@ def graded_saliency_loss(
         negatives: None for a model without negative pairs (TR-DETR), or a batch that has none.
 
     Source:
-        Moon et al., QD-DETR, 2023, equations 4 to 7, as in its code.
+        Moon et al., QD-DETR, 2023, as in its code.
     """
     hinge = saliency_hinge(scores, labels.pairs, margin)
     if negatives is None:
