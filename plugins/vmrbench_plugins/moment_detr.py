@@ -7,14 +7,14 @@ What differs, and why:
 - auxiliary layers get their heads in `loss` only: inference does not read them;
 - the two temporal channels come from the batch's own times, so that trimmed videos keep theirs;
 - videos are not cut to 75 clips, and features are not normalised here: both belong to the data;
-- without saliency labels the ranked pairs are drawn from the moments, see `vmrbench.parts.saliency`;
+- without saliency labels the ranked pairs are drawn from the moments, see `vmrbench.trim.saliency_labels`;
 - the contrastive term, off in the published configuration, is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,18 +23,21 @@ from torch import Tensor, nn
 from vmrbench import hookimpl
 from vmrbench.parts.criterion import SetWeights, set_losses
 from vmrbench.parts.decoder import Decoder
+from vmrbench.parts.detr_keys import decoder_keys, encoder_keys, surrounding_keys
 from vmrbench.parts.encoder import Encoder
 from vmrbench.parts.heads import SlotHeads, input_projection
+from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts
 from vmrbench.parts.position import LearnedPosition, sine_position
-from vmrbench.parts.saliency import SaliencyPairs, saliency_hinge, saliency_pairs
-from vmrbench.parts.slots import Slots, slot_candidates, slot_moments
-from vmrbench.parts.temporal import with_endpoints
+from vmrbench.parts.saliency import saliency_hinge
+from vmrbench.parts.slots import Slots, slot_moments
+from vmrbench.parts.temporal import clip_rows
 from vmrbench.spans import span_to_centre_width
 from vmrbench.specs import BackboneSpec, Dims
-from vmrbench.trim.axis import axis_to_seconds, clips_in_moments
 from vmrbench.trim.labels import moment_fractions
+from vmrbench.trim.saliency_labels import ranked_pairs
+from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
 
 
@@ -96,9 +99,7 @@ class MomentDetr(nn.Module):
         self.text_position = LearnedPosition(options.max_tokens, width, options.input_dropout)
         self.encoder = Encoder(options.encoder_layers, width, options.heads, options.inner, drop)
         self.decoder = Decoder(options.decoder_layers, width, options.heads, options.inner, drop)
-        for weight in (*self.encoder.parameters(), *self.decoder.parameters()):
-            if weight.dim() > 1:
-                nn.init.xavier_uniform_(weight)
+        xavier_weights(self.encoder, self.decoder)
         self.slot_position = nn.Embedding(options.slots, width)
         self.heads = SlotHeads(width)
         self.saliency_head = nn.Linear(width, 1)
@@ -127,9 +128,8 @@ class MomentDetr(nn.Module):
         without them the pairs come from the moments.
         """
         truth = [span_to_centre_width(spans) for spans in moment_fractions(batch)]
-        layers = [*(self.heads(hidden) for hidden in outputs.earlier), outputs.slots]
-        terms = set_losses(layers, truth, self.options.match, self.options.weights)
-        pairs = _saliency_pairs(batch, self.options.pairs)
+        terms = set_losses(self.layer_slots(outputs), truth, self.options.match, self.options.weights)
+        pairs = ranked_pairs(batch, self.options.pairs)
         terms["saliency"] = self.options.saliency * saliency_hinge(outputs.saliency, pairs, self.options.margin)
         return terms
 
@@ -143,21 +143,15 @@ class MomentDetr(nn.Module):
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Encoded clips, saliency, and slots with their moments."""
-        seconds = axis_to_seconds(self.predict(outputs, batch).spans, batch)
-        candidates = slot_candidates(outputs.slots)
-        return DistillTargets(
-            embedding=outputs.memory,
-            saliency=outputs.saliency,
-            candidates=candidates,
-            candidate_mask=torch.ones_like(candidates, dtype=torch.bool),
-            candidate_spans=seconds / batch.duration[:, None, None],
-        )
+        return slot_targets(outputs.slots, batch, embedding=outputs.memory, saliency=outputs.saliency)
+
+    def layer_slots(self, outputs: Outputs) -> list[Slots]:
+        """What every decoder layer predicts, the last one last."""
+        return [*(self.heads(hidden) for hidden in outputs.earlier), outputs.slots]
 
     def _encode(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Memory, position and mask of clips followed by query tokens, [B, L + T, ...]."""
-        if self.options.scale_rows:
-            batch = replace(batch, clips=batch.clips / batch.clips.shape[-1] ** 0.5)
-        clips = self.video_projection(with_endpoints(batch) if self.options.tef else batch.clips)
+        clips = self.video_projection(clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef))
         tokens = self.text_projection(batch.query)
         placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)
         position = torch.cat([sine_position(batch.clip_mask, self.options.hidden).to(clips.dtype), placed], dim=1)
@@ -165,40 +159,15 @@ class MomentDetr(nn.Module):
         return self.encoder(torch.cat([clips, tokens], dim=1), position, mask), position, mask
 
 
-def _saliency_pairs(batch: Batch, count: int) -> SaliencyPairs:
-    if "saliency_pos" not in batch.extra:
-        return saliency_pairs(clips_in_moments(batch), batch.clip_mask, count)
-    positive, negative = batch.extra["saliency_pos"], batch.extra["saliency_neg"]
-    return SaliencyPairs(positive=positive, negative=negative, valid=torch.ones_like(positive, dtype=torch.bool))
-
-
-ATTENTION = r"(in_proj_weight|in_proj_bias|out_proj[.]weight|out_proj[.]bias)"
 OFFICIAL_KEYS = [
-    (rf"transformer[.]encoder[.]layers[.](\d+)[.]self_attn[.]{ATTENTION}", r"encoder.layers.\1.attention.\2"),
-    (rf"transformer[.]decoder[.]layers[.](\d+)[.]self_attn[.]{ATTENTION}", r"decoder.layers.\1.self_attention.\2"),
-    (
-        rf"transformer[.]decoder[.]layers[.](\d+)[.]multihead_attn[.]{ATTENTION}",
-        r"decoder.layers.\1.cross_attention.\2",
-    ),
-    (r"transformer[.](encoder|decoder)[.]layers[.](\d+)[.]linear1[.](\w+)", r"\1.layers.\2.feed_forward.expand.\3"),
-    (r"transformer[.](encoder|decoder)[.]layers[.](\d+)[.]linear2[.](\w+)", r"\1.layers.\2.feed_forward.contract.\3"),
-    (r"transformer[.](encoder|decoder)[.]layers[.](\d+)[.](norm\d[.]\w+)", r"\1.layers.\2.\3"),
-    (r"transformer[.]decoder[.](norm[.]\w+)", r"decoder.\1"),
-    (r"txt_position_embed[.]position_embeddings[.]weight", r"text_position.embedding.weight"),
-    (r"txt_position_embed[.]LayerNorm[.](\w+)", r"text_position.norm.\1"),
-    (r"input_vid_proj[.](\d+)[.]LayerNorm[.](\w+)", r"video_projection.\1.norm.\2"),
-    (r"input_vid_proj[.](\d+)[.]net[.]1[.](\w+)", r"video_projection.\1.linear.\2"),
-    (r"input_txt_proj[.](\d+)[.]LayerNorm[.](\w+)", r"text_projection.\1.norm.\2"),
-    (r"input_txt_proj[.](\d+)[.]net[.]1[.](\w+)", r"text_projection.\1.linear.\2"),
-    (r"span_embed[.](layers[.]\d+[.]\w+)", r"heads.span.\1"),
-    (r"class_embed[.](\w+)", r"heads.label.\1"),
+    *encoder_keys("transformer.encoder", "encoder"),
+    *decoder_keys("transformer.decoder", "decoder"),
     (r"query_embed[.]weight", r"slot_position.weight"),
     (r"saliency_proj[.](\w+)", r"saliency_head.\1"),
+    *surrounding_keys(),
 ]
 # Ours, for small features and few epochs on a CPU: fewer slots give each more to learn from, a stronger saliency term
-# teaches the encoder early, and sampling dropout masks of attention took half of a training step. Scaled rows of unit
-# variance are about as long as the l2-normalised rows of the official loader, which is what lets the two time channels
-# be seen; the factor is fixed, because a norm taken after clips were masked out would tell which ones were.
+# teaches the encoder early, and sampling dropout masks of attention took half of a training step.
 SMALL: Mapping[str, Any] = {
     "hidden": 64,
     "heads": 4,

@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vmrbench.parts.anchors import fraction_logits
 from vmrbench.parts.slots import Slots
 
 
@@ -56,6 +57,33 @@ class SlotHeads(nn.Module):
         self.span = Mlp(width, width, width, 2)
         self.label = nn.Linear(width, 2)
 
-    def forward(self, hidden: Tensor) -> Slots:
-        """Slots from hidden [B, Q, D]."""
-        return Slots(logits=self.label(hidden), spans=self.span(hidden).sigmoid())
+    def forward(self, hidden: Tensor, anchors: Tensor | None = None) -> Slots:
+        """Slots from hidden [B, Q, D]; the spans are relative to anchors [B, Q, 2], where they are given."""
+        spans = self.span(hidden) if anchors is None else self.span(hidden) + fraction_logits(anchors)
+        return Slots(logits=self.label(hidden), spans=spans.sigmoid())
+
+
+class DotSaliency(nn.Module):
+    """Saliency of every clip: the dot product of its projection with that of a summary of video and query.
+
+    Args:
+        width: D.
+        summarised: false for a head that adds up the channels of the clip's projection instead (TR-DETR).
+
+    Source:
+        Moon et al., QD-DETR, 2023: what counts as salient is adapted to each pair of video and query.
+    """
+
+    def __init__(self, width: int, *, summarised: bool = True) -> None:
+        super().__init__()
+        self.clips = nn.Linear(width, width)
+        self.summary = nn.Linear(width, width) if summarised else None
+
+    def forward(self, clips: Tensor, summary: Tensor | None = None) -> Tensor:
+        """[B, L] from clips [B, L, D] and summary [B, D]; unbounded, padded clips too."""
+        projected = self.clips(clips)
+        if self.summary is not None:
+            assert summary is not None
+            projected = projected * self.summary(summary)[:, None]
+        scores: Tensor = projected.sum(-1) / clips.shape[-1] ** 0.5
+        return scores

@@ -25,9 +25,22 @@ def sine_position(clip_mask: Tensor, width: int, temperature: float = 10000.0) -
         Carion et al., End-to-End Object Detection with Transformers, 2020, on one axis.
     """
     place = clip_mask.cumsum(1, dtype=torch.float32)
-    place = place / (place[:, -1:] + 1e-6) * (2 * math.pi)
-    channel = torch.arange(width, dtype=torch.float32, device=clip_mask.device)
-    angle = place[..., None] / temperature ** (2 * (channel // 2) / width)
+    return sine_waves(place / (place[:, -1:] + 1e-6), width, temperature)
+
+
+def sine_waves(fractions: Tensor, width: int, temperature: float = 10000.0) -> Tensor:
+    """Sine and cosine, in turn, of fractions of a full circle, at ever slower frequencies.
+
+    Args:
+        fractions: [...], 1 stands for 2 pi.
+        width: even width D of the result.
+        temperature: ratio of the slowest to the fastest wave.
+
+    Returns:
+        [..., D].
+    """
+    channel = torch.arange(width, dtype=torch.float32, device=fractions.device)
+    angle = (fractions * (2 * math.pi))[..., None] / temperature ** (2 * (channel // 2) / width)
     return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=-1).flatten(-2)
 
 

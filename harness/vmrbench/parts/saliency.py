@@ -20,8 +20,8 @@ class SaliencyPairs:
 def saliency_pairs(share: Tensor, clip_mask: Tensor, count: int) -> SaliencyPairs:
     """Pairs of a clip inside a moment and one outside, drawn at random at every call: for training.
 
-    A clip is inside if it lies at least half as much in a moment as the clip that lies in it most, and outside if it
-    touches none. A video that has no clip of either kind has no pair.
+    A clip is outside if it touches no moment; see `clips_inside` for the others. A video that has no clip of either
+    kind has no pair.
 
     Args:
         share: [B, L] share of every clip inside a true moment, 0..1.
@@ -32,10 +32,15 @@ def saliency_pairs(share: Tensor, clip_mask: Tensor, count: int) -> SaliencyPair
         The training of Moment-DETR draws its easy pair so; its hard pair needs graded saliency labels. Always taking
         the worst-scored pair instead was tried: the scores collapse to a constant.
     """
-    inside = (share > 0) & (2 * share >= share.amax(1, keepdim=True)) & clip_mask
+    inside = clips_inside(share, clip_mask)
     outside = (share <= 0) & clip_mask
     valid = (inside.any(1) & outside.any(1))[:, None].expand(-1, count)
     return SaliencyPairs(positive=_draw(inside, count), negative=_draw(outside, count), valid=valid)
+
+
+def clips_inside(share: Tensor, clip_mask: Tensor) -> Tensor:
+    """[B, L] true for a clip that lies at least half as much in a moment as the clip that lies in it most."""
+    return (share > 0) & (2 * share >= share.amax(1, keepdim=True)) & clip_mask
 
 
 def saliency_hinge(scores: Tensor, pairs: SaliencyPairs, margin: float) -> Tensor:
