@@ -38,7 +38,7 @@ class BackboneSpec:
     """A backbone plug-in.
 
     options: a frozen dataclass with the published defaults; presets: named option overrides;
-    training: published training settings by preset, keys of `TrainConfig`; what a sweep file says goes before them;
+    training: how presets were trained, keys of `TrainConfig`; a sweep asks for it by `train_as_preset`;
     key_map: official state-dict key -> ours, None where official weights are not supported;
     axis: `clips` (reads rows as they are) or `grid` (pools rows to a fixed grid);
     capabilities: subset of {"encode", "distill"}; device_exceptions: reasons for leaving the device discipline.

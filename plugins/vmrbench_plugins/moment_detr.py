@@ -211,6 +211,19 @@ SMALL: Mapping[str, Any] = {
     "margin": 1.0,
     "pairs": 16,
 }
+# The published rate would drop after epoch 400 of 200. Those of `small` are ours, for the simulated data.
+TRAINING: Mapping[str, Mapping[str, Any]] = {
+    "published_qvhighlights": {
+        "base_epochs": 200,
+        "batch_size": 32,
+        "learning_rate": 1e-4,
+        "weight_decay": 1e-4,
+        "warmup_share": 0.0,
+        "schedule": "constant",
+        "clip_norm": 0.1,
+    },
+    "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1e-3},
+}
 
 SPEC = BackboneSpec(
     name="moment_detr",
@@ -224,6 +237,7 @@ SPEC = BackboneSpec(
         "published_qvhighlights": {},
         "small": SMALL,
     },
+    training=TRAINING,
     key_map=rename_keys(OFFICIAL_KEYS),
 )
 

@@ -7,14 +7,15 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from vmrbench.config.cells import BackboneEntry, Cell, DatasetEntry, TrimmerEntry
-from vmrbench.config.options import fill_dataclass, make_options, resolve_paths
-from vmrbench.config.settings import TrainConfig
+from vmrbench.config.options import make_options, resolve_paths
+from vmrbench.config.training import resolve_training
 from vmrbench.errors import ConfigError
 
 if TYPE_CHECKING:
     from vmrbench.catalog import Catalog, Offer
     from vmrbench.config.places import KeyPath
     from vmrbench.config.schema import BackboneItem, DatasetItem, Item, LauncherItem, TrimmerItem
+    from vmrbench.config.settings import TrainConfig
     from vmrbench.config.sweep import SweepConfig
 
 
@@ -31,7 +32,7 @@ def resolve_cells(config: SweepConfig, catalog: Catalog) -> list[Cell]:
     ):
         labels = {"dataset": dataset.id, "backbone": backbone.id, "trimmer": trimmer.id}
         if all(config.chosen(kind, label) for kind, label in labels.items()):
-            cells.append(_cell(config, dataset, backbone, trimmer, seed, _train(config, b, t)))
+            cells.append(_cell(config, dataset, backbone, trimmer, seed, resolve_training(config, backbone, b, t)))
     return cells
 
 
@@ -105,13 +106,3 @@ def _options(config: SweepConfig, offer: Offer, values: Mapping[str, Any], prese
         document.where(at),
         key_where=lambda key: document.where((*at, key) if key else at),
     )
-
-
-def _train(config: SweepConfig, backbone: int, trimmer: int) -> TrainConfig:
-    """Top-level training, then the backbone's overrides, then the trimmer's; each was checked by the schema."""
-    data = config.document.data
-    merged: dict[str, Any] = {}
-    for part in (data, data["backbones"][backbone], data["trimmers"][trimmer]):
-        merged |= part.get("train", {})
-    train: TrainConfig = fill_dataclass(TrainConfig, merged, lambda key: config.document.where(("train",)))
-    return train

@@ -42,6 +42,9 @@ class BackboneItem(Item):
 
     preset: Annotated[str | None, Field(description="Named set of options that `options` starts from.")] = None
     train: Annotated[TrainConfig, Field(description="Overrides of the top-level `train`.")] = TrainConfig()
+    train_as_preset: Annotated[
+        bool, Field(description="Train as the preset was trained: its settings go before the top-level `train`.")
+    ] = False
 
 
 class TrimmerItem(Item):

@@ -45,7 +45,7 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
         "plugins": {kind: _origin(offer) for kind, offer in _offers(cell).items()},
         "vmrbench": __version__,
         "data": asdict(cell.dataset.built.facts),
-        "training": {"settings": identity_of_options(cell.train), **log},
+        "training": {"settings": asdict(cell.train), **log},
         "parameters": log["parameters"],
         "diagnostics": _diagnostics(queries, predicted),
         "scores": _intervals(cell, scores),

@@ -72,7 +72,7 @@ def trained_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
 def make_base(cell: Cell, folder: Path, key: str) -> None:
     """Train the untrimmed model for the base epochs."""
     arm = untrimmed_arm(cell).to(resolve_device(cell.device))
-    _train(cell, arm, folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs, teacher=None)
+    _train(cell, arm, folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs)
 
 
 def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
@@ -88,9 +88,8 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
         teacher = untrimmed_arm(cell)
         load_weights(teacher, base)
         teacher.eval().requires_grad_(False).to(device)
-    _train(
-        cell, arm.to(device), folder, name=f"train-{keys.train[:12]}", epochs=cell.train.extra_epochs, teacher=teacher
-    )
+    name, before = f"train-{keys.train[:12]}", cell.train.base_epochs
+    _train(cell, arm.to(device), folder, name=name, epochs=cell.train.extra_epochs, before=before, teacher=teacher)
     log = read_json(folder / LOG)
     write_json(folder / LOG, {**log, "started_from": keys.base, "own_initialisation": list(fresh), **_facts(arm)})
 
@@ -149,7 +148,9 @@ def read_queries(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / QUERIES)
 
 
-def _train(cell: Cell, arm: Arm, folder: Path, *, name: str, epochs: int, teacher: Arm | None) -> None:
+def _train(
+    cell: Cell, arm: Arm, folder: Path, *, name: str, epochs: int, before: int = 0, teacher: Arm | None = None
+) -> None:
     work = folder / "work"
     work.mkdir(exist_ok=True)
     if epochs > 0:
@@ -161,6 +162,7 @@ def _train(cell: Cell, arm: Arm, folder: Path, *, name: str, epochs: int, teache
             device=resolve_device(cell.device),
             precision=cell.precision,
             folder=work,
+            epochs_before=before,
             teacher=teacher,
             progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
         )
