@@ -27,6 +27,7 @@ from vmrbench.parts.encoder import Encoder
 from vmrbench.parts.heads import SlotHeads, input_projection
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts
+from vmrbench.parts.official_options import DETR_ONLY, DETR_OPTIONS, rename_options
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.saliency import SaliencyPairs, saliency_hinge, saliency_pairs
 from vmrbench.parts.slots import Slots, slot_candidates, slot_moments
@@ -239,6 +240,7 @@ SPEC = BackboneSpec(
     },
     training=TRAINING,
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options(DETR_OPTIONS, DETR_ONLY),
 )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmrbench.config.cells import BackboneEntry, Cell, DatasetEntry, TrimmerEntry
-from vmrbench.config.options import make_options, resolve_paths
+from vmrbench.config.options import make_options, merged, resolve_paths
 from vmrbench.config.training import resolve_training
-from vmrbench.errors import ConfigError
+from vmrbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from vmrbench.catalog import Catalog, Offer
@@ -75,8 +76,32 @@ def _dataset(config: SweepConfig, catalog: Catalog, number: int, item: DatasetIt
 def _backbone(config: SweepConfig, catalog: Catalog, number: int, item: BackboneItem) -> BackboneEntry:
     path = ("backbones", number)
     offer = _pick(config, catalog, "backbone", item, path)
+    if item.weights is not None:
+        return _given_backbone(config, offer, item, item.weights, path)
     options = _options(config, offer, item.options, item.preset, path)
     return BackboneEntry(id=item.label, offer=offer, options=options, preset=item.preset)
+
+
+def _given_backbone(
+    config: SweepConfig, offer: Offer, item: BackboneItem, weights: str, path: KeyPath
+) -> BackboneEntry:
+    """A backbone with the weights and options of a file; `options` of the entry go before those."""
+    from vmrbench.weight_files import read_weight_file
+
+    at = (*path, "weights")
+    where = config.document.where(at)
+    if item.preset is not None:
+        beside = config.document.where((*path, "preset"))
+        raise ConfigError(f"{beside}: 'weights' bring their own options; leave it out")
+    try:
+        given = read_weight_file(config.document.place(at).folder / Path(weights).expanduser())
+    except DataError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    told = given.provenance
+    if told.backbone != item.name:
+        raise ConfigError(f"{where}: {given.path} holds weights of {told.backbone!r}, not of {item.name!r}")
+    options = _options(config, offer, merged(told.options, item.options), None, path)
+    return BackboneEntry(id=item.label, offer=offer, options=options, preset=told.preset, weights=given)
 
 
 def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerItem) -> TrimmerEntry:

@@ -41,6 +41,9 @@ class BackboneItem(Item):
     """A backbone of the sweep."""
 
     preset: Annotated[str | None, Field(description="Named set of options that `options` starts from.")] = None
+    weights: Annotated[str | None, Field(description="Weight file to start from; see `vmrbench weights import`.")] = (
+        None
+    )
     train: Annotated[TrainConfig, Field(description="Overrides of the top-level `train`.")] = TrainConfig()
     train_as_preset: Annotated[
         bool, Field(description="Train as the preset was trained: its settings go before the top-level `train`.")

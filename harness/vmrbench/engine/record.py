@@ -60,13 +60,20 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
     return {
         "dataset": _entry(cell.dataset.id, cell.dataset.offer, cell.dataset.options),
         "backbone": _entry(cell.backbone.id, cell.backbone.offer, cell.backbone.options)
-        | {"preset": cell.backbone.preset},
+        | {"preset": cell.backbone.preset}
+        | _given(cell),
         "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options) | {"fill": cell.trimmer.fill},
         "seed": cell.seed,
         "protocol": cell.protocol,
         "precision": cell.precision,
         "limit": cell.limit,
     }
+
+
+def _given(cell: Cell) -> dict[str, Any]:
+    """Where the weights come from that a cell starts from; nothing where it starts from its own."""
+    weights = cell.backbone.weights
+    return {} if weights is None else {"weights": {"sha256": weights.sha256, **asdict(weights.provenance)}}
 
 
 def _entry(label: str, offer: Offer, options: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
 from vmrbench.engine.costing import count_arm, count_backbone, longest, run_once
 from vmrbench.engine.device import resolve_device
+from vmrbench.engine.given_weights import load_given
 from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
@@ -70,9 +71,10 @@ def trained_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
 
 
 def make_base(cell: Cell, folder: Path, key: str) -> None:
-    """Train the untrimmed model for the base epochs."""
-    arm = untrimmed_arm(cell).to(resolve_device(cell.device))
-    _train(cell, arm, folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs)
+    """Train the untrimmed model for the base epochs, from given weights where there are any."""
+    arm = untrimmed_arm(cell)
+    load_given(arm.backbone, cell)
+    _train(cell, arm.to(resolve_device(cell.device)), folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs)
 
 
 def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:

@@ -15,6 +15,7 @@ from vmrbench.config.sweep import SweepConfig
 from vmrbench.cost.machine import machine_facts, machine_key
 from vmrbench.engine.cell_jobs import Context, run_jobs
 from vmrbench.engine.device import autocast, resolve_device
+from vmrbench.engine.given_weights import check_given
 from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
 from vmrbench.engine.latency_session import measure_latency
 from vmrbench.engine.record import RECORD
@@ -104,10 +105,14 @@ def _check_machine(catalog: Catalog, cell: Cell) -> dict[str, Any]:
 
 
 def _check_data(cells: Sequence[Cell]) -> None:
-    """Build every data set and ask for its splits, so that a mistake is told before anything is trained."""
+    """Build every data set and ask for its splits, so that a mistake is told before anything is trained.
+
+    Given weights are held against the widths of the data.
+    """
     for cell in {cell.dataset.id: cell for cell in cells}.values():
         for name in needed_splits(cell):
             split_of(cell, name)
+    check_given(cells)
 
 
 def _not_stored(context: Context, cells: Sequence[Cell]) -> dict[str, JobResult]:
