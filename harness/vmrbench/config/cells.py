@@ -85,6 +85,7 @@ class Cell:
     device: str
     precision: str
     limit: int | None
+    compile: bool = False
 
     @property
     def id(self) -> str:
@@ -106,6 +107,8 @@ class Cell:
             "precision": self.precision,
             "limit": self.limit,
             "protocol": self.protocol,
+            # Came later: runs that were stored without it stay what they are.
+            **({"compile": True} if self.compile else {}),
         }
 
 

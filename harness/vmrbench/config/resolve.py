@@ -63,6 +63,7 @@ def _cell(
         protocol=file.protocol,
         device=file.device,
         precision=file.precision,
+        compile=file.compile,
         limit=file.limit,
     )
 

@@ -80,6 +80,9 @@ class SweepFile(_Part):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, description="One run a seed.")] = [0]
     device: Annotated[Device, Field(description="auto, cpu, cuda or cuda:0; auto is CUDA where there is one.")] = "auto"
     precision: Annotated[Precision, Field(description="Floating-point type of forward passes.")] = "fp32"
+    compile: Annotated[
+        bool, Field(description="Compile the backbone with torch.compile where it predicts and is timed.")
+    ] = False
     protocol: Annotated[str, Field(description="Evaluation protocol.")] = "vmrbench-v1"
     store: Annotated[str, Field(description="Folder of the runs.")] = "reports/runs"
     report: Annotated[str, Field(description="The Markdown report that is written.")] = "reports/README.md"

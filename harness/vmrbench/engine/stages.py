@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from vmrbench.cost.memory import peak_memory
 from vmrbench.data.collate import collate
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
+from vmrbench.engine.compiling import compiled
 from vmrbench.engine.costing import count_arm, count_backbone, longest, run_once
 from vmrbench.engine.device import resolve_device
 from vmrbench.engine.given_weights import load_given
@@ -40,7 +42,7 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "queries.parquet",
     "shuffled.json",
 )
-MACS = "macs.json"
+MACS, COMPILED = "macs.json", "compiled.json"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
 FIT_CLIPS = 20_000
 
@@ -99,17 +101,10 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
 def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
     """Predict the reported split, and once more with the queries shuffled across videos."""
     arm, device = trained_arm(cell, store, keys), resolve_device(cell.device)
-    split = split_of(cell, REPORTED)
-    options = {"batch_size": cell.train.eval_batch_size, "device": device, "precision": cell.precision}
-    say_stage("predict")
-    done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
-    write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
-    _write_queries(done, folder / QUERIES)
-    say_stage("predict with shuffled queries")
-    shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
-    protocol = get_protocol(cell.protocol)
-    table = score_predictions(shuffled.predictions, split.annotations, protocol)
-    write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
+    with compiled([arm]) if cell.compile else nullcontext() as log:
+        _predict_twice(cell, arm, device, folder)
+    if log is not None:
+        write_json(folder / COMPILED, {**asdict(log), "text": str(log)})
 
 
 def make_backbone_macs(cell: Cell, folder: Path) -> None:
@@ -148,6 +143,20 @@ def probe_memory(cell: Cell) -> Callable[[], None]:
 def read_queries(folder: Path) -> pd.DataFrame:
     """The per-query table of a finished `predict` stage; `kept` holds positions of kept clips."""
     return pd.read_parquet(folder / QUERIES)
+
+
+def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> None:
+    split = split_of(cell, REPORTED)
+    options = {"batch_size": cell.train.eval_batch_size, "device": device, "precision": cell.precision}
+    say_stage("predict")
+    done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
+    write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
+    _write_queries(done, folder / QUERIES)
+    say_stage("predict with shuffled queries")
+    shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
+    protocol = get_protocol(cell.protocol)
+    table = score_predictions(shuffled.predictions, split.annotations, protocol)
+    write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
 
 
 def _train(

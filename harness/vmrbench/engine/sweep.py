@@ -14,6 +14,7 @@ from vmrbench.config.cells import Cell
 from vmrbench.config.sweep import SweepConfig
 from vmrbench.cost.machine import machine_facts, machine_key
 from vmrbench.engine.cell_jobs import Context, run_jobs
+from vmrbench.engine.compiling import check_compiler
 from vmrbench.engine.device import autocast, resolve_device
 from vmrbench.engine.given_weights import check_given
 from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
@@ -51,6 +52,8 @@ def run_sweep(config: SweepConfig, *, catalog: Catalog, overwrite: Overwrite = "
     _check_data(cells)
     context = Context(config=config, store=open_store(config.store, overwrite), machine=machine_key(machine))
     created = datetime.now(UTC)
+    if overwrite != "never" and cells[0].compile and not all(context.has(cell) for cell in cells):
+        check_compiler(resolve_device(cells[0].device))
     ran = _not_stored(context, cells) if overwrite == "never" else run_jobs(context, catalog, cells)
     failed = {cell_id: result for cell_id, result in ran.items() if not result.ok}
     done = [cell for cell in cells if cell.id not in failed]
