@@ -30,6 +30,7 @@ class TrainConfig:
     schedule: how the rate falls after that, in each of the two stages; drop_epoch: where the schedule is `step`, the
     epoch after which the rate is a tenth, counted through both stages;
     clip_norm: largest gradient norm, 0 for no limit; eval_batch_size: queries at once where nothing is learned;
+    length_buckets: queries of like length share a batch, which saves padding;
     validate_every: epochs between validations; select_by: metric on `val` that chooses the epoch.
     """
 
@@ -45,6 +46,7 @@ class TrainConfig:
     drop_epoch: Count | None = field(default=None, metadata={"identity": "if changed"})
     clip_norm: NotNegative = 1.0
     eval_batch_size: Count = 64
+    length_buckets: bool = field(default=True, metadata={"identity": "if changed"})
     validate_every: Count = 1
     select_by: str = "R1@0.5"
 

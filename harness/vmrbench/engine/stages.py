@@ -22,7 +22,7 @@ from vmrbench.engine.costing import count_arm, count_backbone, longest, run_once
 from vmrbench.engine.device import resolve_device
 from vmrbench.engine.given_weights import load_given
 from vmrbench.engine.identity_keys import StageKeys
-from vmrbench.engine.loading import evaluation_loader
+from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
 from vmrbench.engine.probes import ShuffledQueries
 from vmrbench.engine.splits import REPORTED, SELECTION, split_of
@@ -147,7 +147,12 @@ def read_queries(folder: Path) -> pd.DataFrame:
 
 def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> None:
     split = split_of(cell, REPORTED)
-    options = {"batch_size": cell.train.eval_batch_size, "device": device, "precision": cell.precision}
+    options = {
+        "batch_size": cell.train.eval_batch_size,
+        "device": device,
+        "precision": cell.precision,
+        "buckets": cell.train.length_buckets,
+    }
     say_stage("predict")
     done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
     write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
@@ -192,7 +197,8 @@ def _facts(arm: Arm) -> dict[str, object]:
 
 def _fit_adapter(cell: Cell, adapter: Adapter) -> None:
     index, fine, seen = [], [], 0
-    for batch in evaluation_loader(split_of(cell, "train"), 1):
+    split = split_of(cell, "train")
+    for batch in evaluation_loader(split, evaluation_batches(split, 1, buckets=False)):
         assert batch.index is not None
         index.append(batch.index[0])
         fine.append(batch.clips[0])

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vmrbench.config.settings import TrainConfig
 from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
-from vmrbench.engine.loading import evaluation_loader, training_loader
+from vmrbench.engine.loading import evaluation_batches, evaluation_loader, training_loader
 from vmrbench.engine.predict import predictions_of
 from vmrbench.engine.weights import load_weights, save_weights
 from vmrbench.protocol.convention import VMRBENCH_V1
@@ -202,7 +202,9 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
 
 def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch: _Watch) -> Runner:
     settings = stage.settings
-    loader = training_loader(train_split, settings.batch_size, stage.seed)
+    buckets = settings.length_buckets
+    loader = training_loader(train_split, settings.batch_size, stage.seed, buckets=buckets)
+    val_batches = evaluation_batches(val_split, settings.eval_batch_size, buckets=buckets)
     steps = len(loader) * stage.epochs
     optimizer = _optimizer(arm, stage)
     resume_from = _resume_point(stage.folder)
@@ -210,7 +212,7 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
         model=_Trainee(arm, stage),
         work_dir=str(stage.folder),
         train_dataloader=loader,
-        val_dataloader=evaluation_loader(val_split, settings.eval_batch_size),
+        val_dataloader=evaluation_loader(val_split, val_batches),
         train_cfg={
             "by_epoch": True,
             "max_epochs": stage.epochs,

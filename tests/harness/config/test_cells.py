@@ -176,6 +176,7 @@ def test_identity_holds_what_can_change_a_result(cells):
         "train.batch_size=32",
         "train.schedule=cosine",
         "train.drop_epoch=null",
+        "train.length_buckets=true",
         "compile=false",
         "backbones.net.options.hidden=8",
         "launcher.options={}",
@@ -197,6 +198,7 @@ def test_what_cannot_change_a_result_does_not_change_the_identity(cells, setting
         "trimmers.uniform.options.keep_ratio=0.5",
         "train.learning_rate=0.5",
         "train.schedule=linear",
+        "train.length_buckets=false",
         "compile=true",
     ],
 )
