@@ -31,7 +31,7 @@ class CompileLog:
     def __str__(self) -> str:
         """One line for the report."""
         broken = "; ".join(f"{reason} ({count})" for reason, count in self.breaks.items())
-        pieces = f"compiled with {self.backend}, {self.graphs} graphs"
+        pieces = f"compiled with {self.backend}, {self.graphs} graph{'' if self.graphs == 1 else 's'}"
         return f"{pieces}; uncompiled between them: {broken}" if broken else f"{pieces}, nothing uncompiled"
 
 
