@@ -24,13 +24,14 @@ NAMES_PLUGINS = {"catalog.py", "plugin_sources.py"}
 # From the bottom up: a module imports from its own group and from groups below, never from beside or above.
 LAYERS: list[list[set[str]]] = [
     [{"types"}, {"errors"}],
-    [{"spans"}, {"protocols"}, {"identity"}],
+    [{"spans"}, {"protocols"}, {"identity"}, {"checkpoints"}, {"weight_files"}],
     [{"specs"}],
     [{"hookspecs"}],
     [{"vmrbench"}, {"protocol"}],
     [{"data"}, {"parts"}, {"plugin_sources"}, {"store"}, {"postprocess"}, {"launch"}],
     [{"config", "catalog"}, {"trim"}, {"cost"}, {"score"}],
     [{"models"}],
+    [{"official_weights"}],
     [{"report"}],
     [{"engine"}],
     [{"testing"}, {"cli"}],

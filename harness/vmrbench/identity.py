@@ -12,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+IF_CHANGED = "if changed"
+
 
 def canonical(value: Any) -> str:
     """The one JSON text of `value`: sorted keys, no spaces, dataclasses as their fields, 1 and 1.0 told apart.
@@ -35,14 +37,15 @@ def fingerprint(value: Any) -> str:
 def identity_of_options(options: Any) -> dict[str, Any]:
     """The fields of an options dataclass that can change a result.
 
-    Left out, in dataclasses inside options too: paths (see `path_fields`) and fields with the metadata
-    `identity=False`.
+    Left out, in dataclasses inside options too: paths (see `path_fields`), fields with the metadata `identity=False`,
+    and fields with `identity="if changed"` that hold their default. The last is for an option that came later, with
+    what was done before as its default: runs that were stored without it stay what they are.
     """
     paths = path_fields(type(options))
     return {
         item.name: _option(getattr(options, item.name), item.name)
         for item in dataclasses.fields(options)
-        if item.name not in paths and item.metadata.get("identity", True)
+        if item.name not in paths and _counts(item, getattr(options, item.name))
     }
 
 
@@ -51,6 +54,11 @@ def path_fields(options: type) -> set[str]:
     hints = typing.get_type_hints(options)
     marked = {item.name for item in dataclasses.fields(options) if item.metadata.get("path", False)}
     return marked | {name for name, hint in hints.items() if _mentions_path(hint)}
+
+
+def _counts(item: dataclasses.Field[Any], value: Any) -> bool:
+    kept = item.metadata.get("identity", True)
+    return value != item.default if kept == IF_CHANGED else bool(kept)
 
 
 def _option(value: Any, where: str) -> Any:

@@ -38,8 +38,10 @@ class BackboneSpec:
     """A backbone plug-in.
 
     options: a frozen dataclass with the published defaults; presets: named option overrides;
-    training: published training settings by preset, keys of `TrainConfig`; what a sweep file says goes before them;
+    training: how presets were trained, keys of `TrainConfig`; a sweep asks for it by `train_as_preset`;
     key_map: official state-dict key -> ours, None where official weights are not supported;
+    options_from_official: options that an official checkpoint was trained with -> ours; raises DataError for one that
+    is not offered;
     axis: `clips` (reads rows as they are) or `grid` (pools rows to a fixed grid);
     capabilities: subset of {"encode", "distill"}; device_exceptions: reasons for leaving the device discipline.
     """
@@ -55,6 +57,7 @@ class BackboneSpec:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     key_map: Callable[[str], str | None] | None = None
+    options_from_official: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     device_exceptions: tuple[str, ...] = ()
 
 

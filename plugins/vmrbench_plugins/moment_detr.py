@@ -29,6 +29,7 @@ from vmrbench.parts.heads import SlotHeads, input_projection
 from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts
+from vmrbench.parts.official_options import DETR_ONLY, DETR_OPTIONS, rename_options
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.saliency import saliency_hinge
 from vmrbench.parts.slots import Slots, slot_moments
@@ -180,6 +181,19 @@ SMALL: Mapping[str, Any] = {
     "margin": 1.0,
     "pairs": 16,
 }
+# The published rate would drop after epoch 400 of 200. Those of `small` are ours, for the simulated data.
+TRAINING: Mapping[str, Mapping[str, Any]] = {
+    "published_qvhighlights": {
+        "base_epochs": 200,
+        "batch_size": 32,
+        "learning_rate": 1e-4,
+        "weight_decay": 1e-4,
+        "warmup_share": 0.0,
+        "schedule": "constant",
+        "clip_norm": 0.1,
+    },
+    "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1e-3},
+}
 
 SPEC = BackboneSpec(
     name="moment_detr",
@@ -193,7 +207,9 @@ SPEC = BackboneSpec(
         "published_qvhighlights": {},
         "small": SMALL,
     },
+    training=TRAINING,
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options(DETR_OPTIONS, DETR_ONLY),
 )
 
 

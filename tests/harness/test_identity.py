@@ -25,6 +25,7 @@ class Options:
     folder: Path = Path("anywhere")
     listing: str = field(default="list.txt", metadata={"path": True})
     workers: int = field(default=2, metadata={"identity": False})
+    later: str = field(default="as before", metadata={"identity": "if changed"})
 
 
 def test_canonical_json_is_sorted_and_without_spaces():
@@ -74,3 +75,7 @@ def test_a_key_that_is_not_text_is_refused():
 
 def test_paths_and_marked_fields_are_left_out_of_the_identity_of_options():
     assert identity_of_options(Options(folder=Path("here"), workers=8)) == {"width": 4}
+
+
+def test_what_came_later_counts_only_where_it_was_changed():
+    assert identity_of_options(Options(later="new")) == {"width": 4, "later": "new"}

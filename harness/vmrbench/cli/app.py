@@ -17,6 +17,7 @@ from vmrbench.cli.run import run
 from vmrbench.cli.schema import schema
 from vmrbench.cli.score import score
 from vmrbench.cli.validate import validate
+from vmrbench.cli.weights import weights
 from vmrbench.errors import UserError
 
 
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 for _verb in (ls, plan, run, report, score, schema, validate):
     app.command()(_verb)
+app.add_typer(weights)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from vmrbench.identity import identity_of_options
 if TYPE_CHECKING:
     from vmrbench.catalog import Offer
     from vmrbench.protocols import VmrDataset
+    from vmrbench.weight_files import WeightFile
 
 # Decides how fast a result comes, not what it is.
 _NOT_IN_IDENTITY = {"eval_batch_size"}
@@ -38,16 +39,21 @@ class DatasetEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneEntry:
-    """A backbone of the sweep; `options` is the filled options object of `offer.spec`, preset included."""
+    """A backbone of the sweep; `options` is the filled options object of `offer.spec`, preset included.
+
+    weights: what it starts from, None for its own initialisation; `preset` is then the one that the file names.
+    """
 
     id: str
     offer: Offer
     options: Any
     preset: str | None = None
+    weights: WeightFile | None = None
 
     def identity(self) -> dict[str, Any]:
-        """Name, revision and options."""
-        return _entry_identity(self.offer, self.options)
+        """Name, revision and options, and the contents of given weights."""
+        given = {} if self.weights is None else {"weights": self.weights.sha256}
+        return _entry_identity(self.offer, self.options) | given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +85,7 @@ class Cell:
     device: str
     precision: str
     limit: int | None
+    compile: bool = False
 
     @property
     def id(self) -> str:
@@ -100,6 +107,8 @@ class Cell:
             "precision": self.precision,
             "limit": self.limit,
             "protocol": self.protocol,
+            # Came later: runs that were stored without it stay what they are.
+            **({"compile": True} if self.compile else {}),
         }
 
 

@@ -71,6 +71,12 @@ def fill_dataclass(kind: type, values: Mapping[str, Any], where: Callable[[str],
         raise ConfigError(f"{where('')}: {error}") from error
 
 
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Option values `above` over those `below`, inside dataclasses too."""
+    both = {key: merged(below[key], above[key]) for key in above if _nested(below.get(key), above[key])}
+    return {**below, **above, **both}
+
+
 def under(where: str) -> Callable[[str], str]:
     """Prefixes of errors about the fields of what stands at `where`."""
     return lambda key: f"{where}.{key}" if key else where
@@ -154,3 +160,7 @@ def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         return {key: _absolute(item, folder) for key, item in value.items()}
     return value
+
+
+def _nested(below: Any, above: Any) -> bool:
+    return isinstance(below, Mapping) and isinstance(above, Mapping)

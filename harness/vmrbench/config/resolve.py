@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmrbench.config.cells import BackboneEntry, Cell, DatasetEntry, TrimmerEntry
-from vmrbench.config.options import fill_dataclass, make_options, resolve_paths
-from vmrbench.config.settings import TrainConfig
-from vmrbench.errors import ConfigError
+from vmrbench.config.options import make_options, merged, resolve_paths
+from vmrbench.config.training import resolve_training
+from vmrbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from vmrbench.catalog import Catalog, Offer
     from vmrbench.config.places import KeyPath
     from vmrbench.config.schema import BackboneItem, DatasetItem, Item, LauncherItem, TrimmerItem
+    from vmrbench.config.settings import TrainConfig
     from vmrbench.config.sweep import SweepConfig
 
 
@@ -31,7 +33,7 @@ def resolve_cells(config: SweepConfig, catalog: Catalog) -> list[Cell]:
     ):
         labels = {"dataset": dataset.id, "backbone": backbone.id, "trimmer": trimmer.id}
         if all(config.chosen(kind, label) for kind, label in labels.items()):
-            cells.append(_cell(config, dataset, backbone, trimmer, seed, _train(config, b, t)))
+            cells.append(_cell(config, dataset, backbone, trimmer, seed, resolve_training(config, backbone, b, t)))
     return cells
 
 
@@ -61,6 +63,7 @@ def _cell(
         protocol=file.protocol,
         device=file.device,
         precision=file.precision,
+        compile=file.compile,
         limit=file.limit,
     )
 
@@ -74,8 +77,32 @@ def _dataset(config: SweepConfig, catalog: Catalog, number: int, item: DatasetIt
 def _backbone(config: SweepConfig, catalog: Catalog, number: int, item: BackboneItem) -> BackboneEntry:
     path = ("backbones", number)
     offer = _pick(config, catalog, "backbone", item, path)
+    if item.weights is not None:
+        return _given_backbone(config, offer, item, item.weights, path)
     options = _options(config, offer, item.options, item.preset, path)
     return BackboneEntry(id=item.label, offer=offer, options=options, preset=item.preset)
+
+
+def _given_backbone(
+    config: SweepConfig, offer: Offer, item: BackboneItem, weights: str, path: KeyPath
+) -> BackboneEntry:
+    """A backbone with the weights and options of a file; `options` of the entry go before those."""
+    from vmrbench.weight_files import read_weight_file
+
+    at = (*path, "weights")
+    where = config.document.where(at)
+    if item.preset is not None:
+        beside = config.document.where((*path, "preset"))
+        raise ConfigError(f"{beside}: 'weights' bring their own options; leave it out")
+    try:
+        given = read_weight_file(config.document.place(at).folder / Path(weights).expanduser())
+    except DataError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    told = given.provenance
+    if told.backbone != item.name:
+        raise ConfigError(f"{where}: {given.path} holds weights of {told.backbone!r}, not of {item.name!r}")
+    options = _options(config, offer, merged(told.options, item.options), None, path)
+    return BackboneEntry(id=item.label, offer=offer, options=options, preset=told.preset, weights=given)
 
 
 def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerItem) -> TrimmerEntry:
@@ -105,13 +132,3 @@ def _options(config: SweepConfig, offer: Offer, values: Mapping[str, Any], prese
         document.where(at),
         key_where=lambda key: document.where((*at, key) if key else at),
     )
-
-
-def _train(config: SweepConfig, backbone: int, trimmer: int) -> TrainConfig:
-    """Top-level training, then the backbone's overrides, then the trimmer's; each was checked by the schema."""
-    data = config.document.data
-    merged: dict[str, Any] = {}
-    for part in (data, data["backbones"][backbone], data["trimmers"][trimmer]):
-        merged |= part.get("train", {})
-    train: TrainConfig = fill_dataclass(TrainConfig, merged, lambda key: config.document.where(("train",)))
-    return train

@@ -41,7 +41,13 @@ class BackboneItem(Item):
     """A backbone of the sweep."""
 
     preset: Annotated[str | None, Field(description="Named set of options that `options` starts from.")] = None
+    weights: Annotated[str | None, Field(description="Weight file to start from; see `vmrbench weights import`.")] = (
+        None
+    )
     train: Annotated[TrainConfig, Field(description="Overrides of the top-level `train`.")] = TrainConfig()
+    train_as_preset: Annotated[
+        bool, Field(description="Train as the preset was trained: its settings go before the top-level `train`.")
+    ] = False
 
 
 class TrimmerItem(Item):
@@ -74,6 +80,9 @@ class SweepFile(_Part):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, description="One run a seed.")] = [0]
     device: Annotated[Device, Field(description="auto, cpu, cuda or cuda:0; auto is CUDA where there is one.")] = "auto"
     precision: Annotated[Precision, Field(description="Floating-point type of forward passes.")] = "fp32"
+    compile: Annotated[
+        bool, Field(description="Compile the backbone with torch.compile where it predicts and is timed.")
+    ] = False
     protocol: Annotated[str, Field(description="Evaluation protocol.")] = "vmrbench-v1"
     store: Annotated[str, Field(description="Folder of the runs.")] = "reports/runs"
     report: Annotated[str, Field(description="The Markdown report that is written.")] = "reports/README.md"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
 Precision = Literal["fp32", "bf16", "fp16"]
+Schedule = Literal["cosine", "constant", "linear", "step"]
 
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
@@ -26,7 +27,10 @@ class TrainConfig:
 
     base_epochs: epochs of the untrimmed arm; extra_epochs: further epochs of a trimmed arm; batch_size: queries a
     step; learning_rate, weight_decay: of AdamW; warmup_share: share of the steps with a rising rate, 0..1;
+    schedule: how the rate falls after that, in each of the two stages; drop_epoch: where the schedule is `step`, the
+    epoch after which the rate is a tenth, counted through both stages;
     clip_norm: largest gradient norm, 0 for no limit; eval_batch_size: queries at once where nothing is learned;
+    length_buckets: queries of like length share a batch, which saves padding;
     validate_every: epochs between validations; select_by: metric on `val` that chooses the epoch.
     """
 
@@ -38,8 +42,11 @@ class TrainConfig:
     learning_rate: Positive = 1.0e-3
     weight_decay: NotNegative = 1.0e-4
     warmup_share: Share = 0.1
+    schedule: Schedule = field(default="cosine", metadata={"identity": "if changed"})
+    drop_epoch: Count | None = field(default=None, metadata={"identity": "if changed"})
     clip_norm: NotNegative = 1.0
     eval_batch_size: Count = 64
+    length_buckets: bool = field(default=True, metadata={"identity": "if changed"})
     validate_every: Count = 1
     select_by: str = "R1@0.5"
 

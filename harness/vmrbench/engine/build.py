@@ -17,6 +17,11 @@ def index_width(facts: DatasetFacts) -> int:
     return sum(group.width for group in facts.index.values())
 
 
+def input_width(facts: DatasetFacts, spec: TrimmerSpec, fill_policy: str) -> int:
+    """Width of the rows that the backbone of an arm reads."""
+    return _build_fill(facts, spec, fill_policy, 0).width
+
+
 def build_arm(
     facts: DatasetFacts,
     backbone: tuple[BackboneSpec, Any],

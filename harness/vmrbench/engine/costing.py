@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import nn
@@ -16,6 +18,7 @@ from vmrbench.cost.latency import Latency, measure_latency
 from vmrbench.cost.macs import count_macs
 from vmrbench.data.collate import collate
 from vmrbench.engine.arm import Arm
+from vmrbench.engine.compiling import compiled
 from vmrbench.engine.device import autocast
 from vmrbench.engine.predict import predictions_of
 from vmrbench.postprocess import to_predictions
@@ -138,7 +141,14 @@ def _count_finish(arm: Arm, batch: Batch) -> int:
 
 
 def measure_arms(
-    arms: Mapping[str, Arm], split: Split, *, samples: int, rounds: int, device: torch.device, precision: str
+    arms: Mapping[str, Arm],
+    split: Split,
+    *,
+    samples: int,
+    rounds: int,
+    device: torch.device,
+    precision: str,
+    compile_first: bool = False,
 ) -> dict[str, Latency]:
     """Latency of one query at a time, arms taking turns: selection, backbone and post-processing, features at hand.
 
@@ -147,11 +157,16 @@ def measure_arms(
         split: whose real lengths are used; `samples` of them, evenly spread over the split.
         samples, rounds: how many queries, how often each.
         device, precision: where and how.
+        compile_first: compile the backbones, and run every query once before the clock starts.
     """
     places = torch.linspace(0, len(split) - 1, min(samples, len(split))).round().long().tolist()
     batches = {place: collate([split[place]]).to(device) for place in places}
     calls = {name: _timed(arm.eval().to(device), batches, precision) for name, arm in arms.items()}
-    return measure_latency(calls, places, rounds=rounds, device=device)
+    with compiled(list(arms.values())) if compile_first else nullcontext():
+        if compile_first:
+            for call, place in product(calls.values(), places):
+                call(place)
+        return measure_latency(calls, places, rounds=rounds, device=device)
 
 
 def _timed(arm: Arm, batches: Mapping[int, Batch], precision: str) -> Callable[[int], Mapping[str, float]]:

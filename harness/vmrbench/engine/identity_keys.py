@@ -40,11 +40,12 @@ def stage_keys(cell: Cell, machine: str) -> StageKeys:
     train = fingerprint({"base": base, "trimmer": whole["trimmer"], "extra_epochs": extra})
     shapes = {"revision": REVISION, **model, "shapes": cell.cost.macs_shapes}
     backbone_macs = fingerprint({**shapes, "input": _input(cell)})
+    compiled = {"compile": True} if cell.compile else {}
     macs = fingerprint({"backbone": backbone_macs, "trimmer": whole["trimmer"]})
     return StageKeys(
         base=base,
         train=train,
-        predict=fingerprint({"train": train, "split": "test"}),
+        predict=fingerprint({"train": train, "split": "test", **compiled}),
         backbone_macs=backbone_macs,
         macs=macs,
         memory=fingerprint({"macs": macs, "machine": machine, "precision": cell.precision, "device": cell.device}),
@@ -69,6 +70,7 @@ def latency_key(cells: list[Cell], machine: str) -> str:
             "ids": sorted(cell.trimmer.id for cell in cells),
             "samples": cost.latency_samples,
             "rounds": cost.latency_rounds,
+            **({"compile": True} if cells[0].compile else {}),
         }
     )
 

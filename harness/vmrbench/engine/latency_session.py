@@ -83,5 +83,6 @@ def _time_group(context: Context, group: Sequence[Cell], folder: Path) -> None:
         rounds=first.cost.latency_rounds,
         device=resolve_device(first.device),
         precision=first.precision,
+        compile_first=first.compile,
     )
     write_json(folder / SESSION, {name: asdict(latency) for name, latency in found.items()})

@@ -1,4 +1,4 @@
-"""Batches of a split: of like length, in an order that depends on seed and epoch alone."""
+"""Batches of a split: of like length, which saves padding, in an order that depends on seed and epoch alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, Sampler
 
 from vmrbench.data.collate import collate
 from vmrbench.protocols import Split
-from vmrbench.types import Annotation
 
 # Batches whose samples are sorted by length together: enough to save padding, few enough to keep batches mixed.
 CHUNK = 12
@@ -45,16 +44,26 @@ class LengthBuckets(Sampler[list[int]]):
         yield from batches
 
 
-def training_loader(split: Split, batch_size: int, seed: int) -> DataLoader[Any]:
-    """Shuffled, bucketed batches for training."""
-    sampler = LengthBuckets(_durations(split.annotations), batch_size, seed)
+def training_loader(split: Split, batch_size: int, seed: int, *, buckets: bool = True) -> DataLoader[Any]:
+    """Shuffled batches for training; of like length with `buckets`, of samples as they fall without."""
+    sampler = LengthBuckets(durations(split) if buckets else [0.0] * len(split), batch_size, seed)
     return DataLoader(split, batch_sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]  # Split is indexable
 
 
-def evaluation_loader(split: Split, batch_size: int) -> DataLoader[Any]:
-    """Batches in the order of the annotations."""
-    return DataLoader(split, batch_size=batch_size, shuffle=False, collate_fn=collate)  # type: ignore[arg-type]  # as above
+def evaluation_batches(split: Split, batch_size: int, *, buckets: bool = True) -> list[list[int]]:
+    """Positions of every sample once, in batches: as they come, or with `buckets` from the longest to the shortest.
+
+    The longest first, so that a batch that does not fit into memory is the first one.
+    """
+    order = np.argsort([-length for length in durations(split)], kind="stable") if buckets else np.arange(len(split))
+    return [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
 
 
-def _durations(annotations: Sequence[Annotation]) -> list[float]:
-    return [a.duration for a in annotations]
+def evaluation_loader(split: Split, batches: list[list[int]]) -> DataLoader[Any]:
+    """The batches of `evaluation_batches`."""
+    return DataLoader(split, batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]  # as above
+
+
+def durations(split: Split) -> list[float]:
+    """Seconds of every sample's video: rows follow them."""
+    return [annotation.duration for annotation in split.annotations]

@@ -10,7 +10,7 @@ import torch
 
 from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
-from vmrbench.engine.loading import evaluation_loader
+from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.postprocess import to_predictions
 from vmrbench.protocols import Split
 from vmrbench.trim.axis import clips_in_moments
@@ -56,8 +56,12 @@ class SplitPredictions:
     kept: list[np.ndarray]
 
 
-def predict_split(arm: Arm, split: Split, *, batch_size: int, device: torch.device, precision: str) -> SplitPredictions:
+def predict_split(
+    arm: Arm, split: Split, *, batch_size: int, device: torch.device, precision: str, buckets: bool = True
+) -> SplitPredictions:
     """Predict every query of `split`; the arm is put into evaluation mode.
+
+    With `buckets` queries of like length share a batch; the result is in the order of the split all the same.
 
     Raises:
         AssertionError: a trimmer kept padding, or a clip was read more than once.
@@ -66,7 +70,8 @@ def predict_split(arm: Arm, split: Split, *, batch_size: int, device: torch.devi
     predictions: list[Prediction] = []
     rows: list[pd.DataFrame] = []
     kept: list[np.ndarray] = []
-    for batch in evaluation_loader(split, batch_size):
+    batches = evaluation_batches(split, batch_size, buckets=buckets)
+    for batch in evaluation_loader(split, batches):
         on_device = batch.to(device)
         done = predictions_of(arm, on_device, precision)
         assert not (done.keep & ~on_device.clip_mask).any(), "a trimmer kept padding"
@@ -75,7 +80,13 @@ def predict_split(arm: Arm, split: Split, *, batch_size: int, device: torch.devi
         rows.append(_rows(on_device, done.keep))
         read = done.keep | (done.reads > 0)
         kept.extend(np.flatnonzero(row) for row in read.numpy(force=True))
-    return SplitPredictions(predictions=predictions, queries=pd.concat(rows, ignore_index=True), kept=kept)
+    # order[i] says where among those that were predicted sample i is.
+    order = np.argsort(np.concatenate(batches))
+    return SplitPredictions(
+        predictions=[predictions[place] for place in order],
+        queries=pd.concat(rows, ignore_index=True).iloc[order].reset_index(drop=True),
+        kept=[kept[place] for place in order],
+    )
 
 
 def _rows(batch: Batch, keep: torch.Tensor) -> pd.DataFrame:

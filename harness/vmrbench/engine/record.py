@@ -16,7 +16,7 @@ from vmrbench.config.cells import Cell
 from vmrbench.cost.stages import QueryUse, StageCost, StageReport, cost_stages, unit_costs
 from vmrbench.engine.identity_keys import StageKeys, run_key
 from vmrbench.engine.splits import REPORTED, split_of, stamps_of
-from vmrbench.engine.stages import LOG, MACS, PREDICTIONS, SHUFFLED, read_queries
+from vmrbench.engine.stages import COMPILED, LOG, MACS, PREDICTIONS, SHUFFLED, read_queries
 from vmrbench.identity import identity_of_options
 from vmrbench.protocol.convention import get_protocol
 from vmrbench.score.intervals import bootstrap
@@ -40,12 +40,12 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
         "status": "VALID",
         "reasons": [],
         "stamps": list(stamps_of(cell)),
-        "warnings": _warnings(log),
+        "warnings": [*_warnings(log), *_computed(cell, predicted)],
         "keys": asdict(keys),
         "plugins": {kind: _origin(offer) for kind, offer in _offers(cell).items()},
         "vmrbench": __version__,
         "data": asdict(cell.dataset.built.facts),
-        "training": {"settings": identity_of_options(cell.train), **log},
+        "training": {"settings": asdict(cell.train), **log},
         "parameters": log["parameters"],
         "diagnostics": _diagnostics(queries, predicted),
         "scores": _intervals(cell, scores),
@@ -60,13 +60,21 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
     return {
         "dataset": _entry(cell.dataset.id, cell.dataset.offer, cell.dataset.options),
         "backbone": _entry(cell.backbone.id, cell.backbone.offer, cell.backbone.options)
-        | {"preset": cell.backbone.preset},
+        | {"preset": cell.backbone.preset}
+        | _given(cell),
         "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options) | {"fill": cell.trimmer.fill},
         "seed": cell.seed,
         "protocol": cell.protocol,
         "precision": cell.precision,
+        "compile": cell.compile,
         "limit": cell.limit,
     }
+
+
+def _given(cell: Cell) -> dict[str, Any]:
+    """Where the weights come from that a cell starts from; nothing where it starts from its own."""
+    weights = cell.backbone.weights
+    return {} if weights is None else {"weights": {"sha256": weights.sha256, **asdict(weights.provenance)}}
 
 
 def _entry(label: str, offer: Offer, options: Any) -> dict[str, Any]:
@@ -91,6 +99,12 @@ def _warnings(log: Mapping[str, Any]) -> list[str]:
     if log["shares_encoder"] is False:
         return ["unshared: the selector has an encoder of its own"]
     return []
+
+
+def _computed(cell: Cell, predicted: Path) -> list[str]:
+    """How the forward pass was computed, where that is not in plain float32."""
+    lower = [] if cell.precision == "fp32" else [f"precision: forward passes in {cell.precision}"]
+    return [*lower, read_json(predicted / COMPILED)["text"]] if cell.compile else lower
 
 
 def _score(cell: Cell, predicted: Path) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from vmrbench.types import Annotation, Sample
 
 REPORTED, SELECTION = "test", "val"
 LIMIT_STAMP = "NOT REPORTABLE: every split is limited to {} queries"
+# They may have seen the test split.
+GIVEN_STAMP = "GIVEN WEIGHTS: {} starts from {} (sha256 {}); what they were trained on is not known here"
 UNTRAINED_STAMP = "UNTRAINED: 0 epochs, weights are as initialised; no accuracy is claimed"
 
 
@@ -63,5 +65,8 @@ def needed_splits(cell: Cell) -> tuple[str, ...]:
 def stamps_of(cell: Cell) -> tuple[str, ...]:
     """What must stand beside every number of this cell."""
     limited = () if cell.limit is None else (LIMIT_STAMP.format(cell.limit),)
-    untrained = () if is_trained(cell) else (UNTRAINED_STAMP,)
-    return (*cell.dataset.built.facts.stamps, *limited, *untrained)
+    weights = cell.backbone.weights
+    given = () if weights is None else (GIVEN_STAMP.format(cell.backbone.id, weights.path.name, weights.sha256[:12]),)
+    # A trimmer that learns is untrained whatever the backbone starts from.
+    whole = is_trained(cell) or (weights is not None and cell.trimmer.offer.spec.train == "none")
+    return (*cell.dataset.built.facts.stamps, *limited, *given, *(() if whole else (UNTRAINED_STAMP,)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from vmrbench.cost.memory import peak_memory
 from vmrbench.data.collate import collate
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
+from vmrbench.engine.compiling import compiled
 from vmrbench.engine.costing import count_arm, count_backbone, longest, run_once
 from vmrbench.engine.device import resolve_device
+from vmrbench.engine.given_weights import load_given
 from vmrbench.engine.identity_keys import StageKeys
-from vmrbench.engine.loading import evaluation_loader
+from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
 from vmrbench.engine.probes import ShuffledQueries
 from vmrbench.engine.splits import REPORTED, SELECTION, split_of
@@ -39,7 +42,7 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "queries.parquet",
     "shuffled.json",
 )
-MACS = "macs.json"
+MACS, COMPILED = "macs.json", "compiled.json"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
 FIT_CLIPS = 20_000
 
@@ -70,9 +73,10 @@ def trained_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
 
 
 def make_base(cell: Cell, folder: Path, key: str) -> None:
-    """Train the untrimmed model for the base epochs."""
-    arm = untrimmed_arm(cell).to(resolve_device(cell.device))
-    _train(cell, arm, folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs, teacher=None)
+    """Train the untrimmed model for the base epochs, from given weights where there are any."""
+    arm = untrimmed_arm(cell)
+    load_given(arm.backbone, cell)
+    _train(cell, arm.to(resolve_device(cell.device)), folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs)
 
 
 def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
@@ -88,9 +92,8 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
         teacher = untrimmed_arm(cell)
         load_weights(teacher, base)
         teacher.eval().requires_grad_(False).to(device)
-    _train(
-        cell, arm.to(device), folder, name=f"train-{keys.train[:12]}", epochs=cell.train.extra_epochs, teacher=teacher
-    )
+    name, before = f"train-{keys.train[:12]}", cell.train.base_epochs
+    _train(cell, arm.to(device), folder, name=name, epochs=cell.train.extra_epochs, before=before, teacher=teacher)
     log = read_json(folder / LOG)
     write_json(folder / LOG, {**log, "started_from": keys.base, "own_initialisation": list(fresh), **_facts(arm)})
 
@@ -98,17 +101,10 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
 def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
     """Predict the reported split, and once more with the queries shuffled across videos."""
     arm, device = trained_arm(cell, store, keys), resolve_device(cell.device)
-    split = split_of(cell, REPORTED)
-    options = {"batch_size": cell.train.eval_batch_size, "device": device, "precision": cell.precision}
-    say_stage("predict")
-    done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
-    write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
-    _write_queries(done, folder / QUERIES)
-    say_stage("predict with shuffled queries")
-    shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
-    protocol = get_protocol(cell.protocol)
-    table = score_predictions(shuffled.predictions, split.annotations, protocol)
-    write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
+    with compiled([arm]) if cell.compile else nullcontext() as log:
+        _predict_twice(cell, arm, device, folder)
+    if log is not None:
+        write_json(folder / COMPILED, {**asdict(log), "text": str(log)})
 
 
 def make_backbone_macs(cell: Cell, folder: Path) -> None:
@@ -149,7 +145,28 @@ def read_queries(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / QUERIES)
 
 
-def _train(cell: Cell, arm: Arm, folder: Path, *, name: str, epochs: int, teacher: Arm | None) -> None:
+def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> None:
+    split = split_of(cell, REPORTED)
+    options = {
+        "batch_size": cell.train.eval_batch_size,
+        "device": device,
+        "precision": cell.precision,
+        "buckets": cell.train.length_buckets,
+    }
+    say_stage("predict")
+    done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
+    write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
+    _write_queries(done, folder / QUERIES)
+    say_stage("predict with shuffled queries")
+    shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
+    protocol = get_protocol(cell.protocol)
+    table = score_predictions(shuffled.predictions, split.annotations, protocol)
+    write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
+
+
+def _train(
+    cell: Cell, arm: Arm, folder: Path, *, name: str, epochs: int, before: int = 0, teacher: Arm | None = None
+) -> None:
     work = folder / "work"
     work.mkdir(exist_ok=True)
     if epochs > 0:
@@ -161,6 +178,7 @@ def _train(cell: Cell, arm: Arm, folder: Path, *, name: str, epochs: int, teache
             device=resolve_device(cell.device),
             precision=cell.precision,
             folder=work,
+            epochs_before=before,
             teacher=teacher,
             progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
         )
@@ -179,7 +197,8 @@ def _facts(arm: Arm) -> dict[str, object]:
 
 def _fit_adapter(cell: Cell, adapter: Adapter) -> None:
     index, fine, seen = [], [], 0
-    for batch in evaluation_loader(split_of(cell, "train"), 1):
+    split = split_of(cell, "train")
+    for batch in evaluation_loader(split, evaluation_batches(split, 1, buckets=False)):
         assert batch.index is not None
         index.append(batch.index[0])
         fine.append(batch.clips[0])

@@ -14,7 +14,9 @@ from vmrbench.config.cells import Cell
 from vmrbench.config.sweep import SweepConfig
 from vmrbench.cost.machine import machine_facts, machine_key
 from vmrbench.engine.cell_jobs import Context, run_jobs
+from vmrbench.engine.compiling import check_compiler
 from vmrbench.engine.device import autocast, resolve_device
+from vmrbench.engine.given_weights import check_given
 from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
 from vmrbench.engine.latency_session import measure_latency
 from vmrbench.engine.record import RECORD
@@ -50,6 +52,8 @@ def run_sweep(config: SweepConfig, *, catalog: Catalog, overwrite: Overwrite = "
     _check_data(cells)
     context = Context(config=config, store=open_store(config.store, overwrite), machine=machine_key(machine))
     created = datetime.now(UTC)
+    if overwrite != "never" and cells[0].compile and not all(context.has(cell) for cell in cells):
+        check_compiler(resolve_device(cells[0].device))
     ran = _not_stored(context, cells) if overwrite == "never" else run_jobs(context, catalog, cells)
     failed = {cell_id: result for cell_id, result in ran.items() if not result.ok}
     done = [cell for cell in cells if cell.id not in failed]
@@ -104,10 +108,14 @@ def _check_machine(catalog: Catalog, cell: Cell) -> dict[str, Any]:
 
 
 def _check_data(cells: Sequence[Cell]) -> None:
-    """Build every data set and ask for its splits, so that a mistake is told before anything is trained."""
+    """Build every data set and ask for its splits, so that a mistake is told before anything is trained.
+
+    Given weights are held against the widths of the data.
+    """
     for cell in {cell.dataset.id: cell for cell in cells}.values():
         for name in needed_splits(cell):
             split_of(cell, name)
+    check_given(cells)
 
 
 def _not_stored(context: Context, cells: Sequence[Cell]) -> dict[str, JobResult]:

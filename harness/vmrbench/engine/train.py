@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vmrbench.config.settings import TrainConfig
 from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
-from vmrbench.engine.loading import evaluation_loader, training_loader
+from vmrbench.engine.loading import evaluation_batches, evaluation_loader, training_loader
 from vmrbench.engine.predict import predictions_of
 from vmrbench.engine.weights import load_weights, save_weights
 from vmrbench.protocol.convention import VMRBENCH_V1
@@ -33,19 +33,22 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mmengine 0.10 uses deprecated parts of setuptools and torch at import
     from mmengine.evaluator import BaseMetric, Evaluator
     from mmengine.hooks import CheckpointHook, Hook, ParamSchedulerHook
-    from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR, LinearLR, OptimWrapper
+    from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR, LinearLR, MultiStepLR, OptimWrapper
     from mmengine.runner import Runner
 
 LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 BEST = "best.safetensors"
+# The rate at the start of the warm-up and at the end of a falling schedule, and after a step, as shares of the whole.
+FLOOR, DROP = 1e-2, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """What one stage of training is given.
 
-    name: what logs call it; epochs: how many; teacher: frozen, for distillation; folder: where
+    name: what logs call it; epochs: how many; epochs_before: of earlier stages, which a step of the schedule counts
+    too; teacher: frozen, for distillation; folder: where
     checkpoints go, so that a killed stage resumes; progress: told (epochs done, epochs) after each.
     """
 
@@ -56,6 +59,7 @@ class Stage:
     device: torch.device
     precision: str
     folder: Path
+    epochs_before: int = 0
     teacher: Arm | None = None
     progress: Progress = lambda done, total: None
 
@@ -198,7 +202,9 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
 
 def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch: _Watch) -> Runner:
     settings = stage.settings
-    loader = training_loader(train_split, settings.batch_size, stage.seed)
+    buckets = settings.length_buckets
+    loader = training_loader(train_split, settings.batch_size, stage.seed, buckets=buckets)
+    val_batches = evaluation_batches(val_split, settings.eval_batch_size, buckets=buckets)
     steps = len(loader) * stage.epochs
     optimizer = _optimizer(arm, stage)
     resume_from = _resume_point(stage.folder)
@@ -206,7 +212,7 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
         model=_Trainee(arm, stage),
         work_dir=str(stage.folder),
         train_dataloader=loader,
-        val_dataloader=evaluation_loader(val_split, settings.eval_batch_size),
+        val_dataloader=evaluation_loader(val_split, val_batches),
         train_cfg={
             "by_epoch": True,
             "max_epochs": stage.epochs,
@@ -215,7 +221,7 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
         val_cfg={},
         val_evaluator=Evaluator([_Score(list(val_split.annotations), settings.select_by)]),
         optim_wrapper=optimizer,
-        param_scheduler=_schedule(optimizer, steps, settings.warmup_share),
+        param_scheduler=_schedule(optimizer, steps, stage),
         default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger"))
         | {"param_scheduler": ParamSchedulerHook(), "checkpoint": CheckpointHook(interval=1, max_keep_ckpts=2)},
         custom_hooks=[watch],
@@ -254,13 +260,18 @@ def _optimizer(arm: Arm, stage: Stage) -> OptimWrapper:
     return OptimWrapper(optimizer=optimizer, clip_grad=clip and {**clip, "error_if_nonfinite": True})
 
 
-def _schedule(optimizer: OptimWrapper, steps: int, warmup_share: float) -> list[Any]:
-    warm = max(1, round(steps * warmup_share))
-    if steps <= warm:
-        return []
-    return [
-        LinearLR(optimizer, start_factor=1e-2, begin=0, end=warm, by_epoch=False),
-        CosineAnnealingLR(
-            optimizer, T_max=max(1, steps - warm), eta_min_ratio=1e-2, begin=warm, end=steps, by_epoch=False
-        ),
-    ]
+def _schedule(optimizer: OptimWrapper, steps: int, stage: Stage) -> list[Any]:
+    """Schedulers for a stage of `steps` steps; each multiplies the rate, so warm-up and a drop may overlap."""
+    settings = stage.settings
+    warm = max(1, round(steps * settings.warmup_share)) if settings.warmup_share > 0 else 0
+    rising = [LinearLR(optimizer, start_factor=FLOOR, begin=0, end=warm, by_epoch=False)] if 0 < warm < steps else []
+    if settings.schedule == "step":
+        assert settings.drop_epoch is not None, "the reader of the sweep file asks for it"
+        drop = max(0, settings.drop_epoch - stage.epochs_before) * (steps // stage.epochs)
+        return [*rising, MultiStepLR(optimizer, milestones=[drop], gamma=DROP, by_epoch=False)]
+    if settings.schedule == "constant" or steps <= warm:
+        return rising
+    span = {"begin": warm, "end": steps, "by_epoch": False}
+    if settings.schedule == "linear":
+        return [*rising, LinearLR(optimizer, start_factor=1.0, end_factor=FLOOR, **span)]
+    return [*rising, CosineAnnealingLR(optimizer, T_max=max(1, steps - warm), eta_min_ratio=FLOOR, **span)]

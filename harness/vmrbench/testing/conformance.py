@@ -20,7 +20,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from vmrbench.errors import PluginError
+from vmrbench.config.options import fill_dataclass, under
+from vmrbench.config.settings import TrainConfig
+from vmrbench.errors import ConfigError, PluginError, did_you_mean
 from vmrbench.protocols import Backbone, Distillable, SharesEncoder
 from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.testing.batch_edits import pad_batch, take_samples, without_labels
@@ -52,6 +54,7 @@ def check_backbone(
     model = spec.build(chosen, dims).eval()
     batch = sample_batch(dims)
     who = f"backbone {spec.name!r}"
+    check_training(spec, who)
     check_capabilities(model, spec, batch, who)
     check_predictions(model, batch, who)
     check_reads_no_labels(model, batch, who)
@@ -71,6 +74,16 @@ def sample_batch(dims: Dims) -> Batch:
     two = torch.cat([batch.moments[0], torch.tensor([[8.0, 13.0]])])
     fine = batch.fine_weight * (torch.arange(11) % 3 != 1)
     return replace(batch, moments=(two, batch.moments[1], torch.zeros(0, 2), batch.moments[3]), fine_weight=fine)
+
+
+def check_training(spec: BackboneSpec, who: str) -> None:
+    """Training settings belong to presets, and are settings that the engine has."""
+    for preset, values in spec.training.items():
+        _expect(preset in spec.presets, f"{who}: training settings of {preset!r}{did_you_mean(preset, spec.presets)}")
+        try:
+            fill_dataclass(TrainConfig, values, under(f"training[{preset!r}]"))
+        except ConfigError as error:
+            raise PluginError(f"{who}: {error}") from error
 
 
 def check_capabilities(model: nn.Module, spec: BackboneSpec, batch: Batch, who: str) -> None:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+import typer.main
 
 from vmrbench import hookspecs
 from vmrbench.catalog import load_catalog
@@ -13,6 +15,7 @@ from vmrbench.cli import app as app_module
 from vmrbench.config import load_config
 from vmrbench.specs import TrimDims
 from vmrbench.testing.conformance import check_trimmer
+from vmrbench.weight_files import Provenance, write_weight_file
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -74,6 +77,27 @@ def test_examples_of_configuration_are_valid_sweeps(tmp_path):
 def test_the_document_on_configuration_names_every_verb_and_no_other():
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
 
-    verbs = {command.name or command.callback.__name__ for command in app_module.registered_commands}
+    verbs = set(typer.main.get_command(app_module).commands)
 
     assert set(re.findall(r"^\| `vmrbench (\w+)", text, re.MULTILINE)) == verbs
+
+
+def test_the_example_of_a_sweep_on_given_weights_is_valid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("weights.md", "yaml")
+    (tmp_path / "sweep.yaml").write_text(example)
+    told = {"options": {"slots": 7}, "preset": None, "video": 3, "text": 3, "source": "a", "part": None}
+    provenance = Provenance(backbone="moment_detr", source_sha256="0", **told)
+    write_weight_file(tmp_path / "best.safetensors", {"a": torch.zeros(1)}, provenance)
+
+    (cell,) = load_config("sweep.yaml").resolve(load_catalog())
+
+    assert (cell.backbone.options.slots, cell.backbone.weights.path.name) == (7, "best.safetensors")
+
+
+def test_the_document_on_weights_names_every_option_of_the_import():
+    command = typer.main.get_command(app_module).commands["weights"].commands["import"]
+
+    named = set(re.findall(r"^\| `(--\w+)", (DOCS / "weights.md").read_text(encoding="utf-8"), re.MULTILINE))
+
+    assert named == {name for option in command.params for name in option.opts if name.startswith("--")}

@@ -42,9 +42,15 @@ def dataset(options):
 def make(kind, name, options, **more):
     return kind(name=name, summary="s", source="s", options=options, **{"build": lambda *given: None, **more})
 
+PRESETS = {"published": {}, "small": {"hidden": 4}, "odd": {"hidden": 5}}
+TRAINING = {
+    "published": {"base_epochs": 200, "schedule": "step", "drop_epoch": 80},
+    "small": {"base_epochs": 7, "batch_size": 6},
+}
+
 @hookimpl
 def vmr_backbones():
-    yield make(BackboneSpec, "net", Hidden, presets={"small": {"hidden": 4}}, revision=3)
+    yield make(BackboneSpec, "net", Hidden, presets=PRESETS, training=TRAINING, revision=3)
 
 @hookimpl
 def vmr_trimmers():

@@ -48,6 +48,44 @@ def test_an_override_equal_to_the_default_still_overrides(cells):
     assert cells("train.batch_size=2", "backbones.net.train={batch_size: 32}")[0].train.batch_size == 32
 
 
+PRESET_SMALL = ("backbones.net.preset=small", "backbones.net.train_as_preset=true")
+
+
+def test_a_preset_says_nothing_about_training_unless_asked(cells):
+    assert cells("backbones.net.preset=small")[0].train.base_epochs == 12
+
+
+def test_training_of_a_preset_goes_before_the_top_level_and_behind_the_entries(cells):
+    sets = ["train={base_epochs: 1, batch_size: 2, clip_norm: 9}", "backbones.net.train={batch_size: 3}"]
+
+    train = cells(*PRESET_SMALL, *sets, "trimmers.uniform.train={extra_epochs: 5}")[1].train
+
+    assert (train.base_epochs, train.batch_size, train.clip_norm, train.extra_epochs) == (7, 3, 9.0, 5)
+
+
+def test_without_a_preset_training_is_that_of_the_published_defaults(cells):
+    train = cells("backbones.net.train_as_preset=true")[0].train
+
+    assert (train.base_epochs, train.schedule, train.drop_epoch) == (200, "step", 80)
+
+
+def test_training_as_a_preset_that_says_nothing_about_it_is_refused(cells):
+    message = r"backbones\[0\]\.train_as_preset: preset 'odd' of 'net' has no training settings; write them"
+    with pytest.raises(ConfigError, match=message):
+        cells("backbones.net.preset=odd", "backbones.net.train_as_preset=true")
+
+
+def test_a_step_without_its_epoch_is_refused_where_the_step_is_written(cells):
+    with pytest.raises(ConfigError, match=r"backbones\[0\]\.train\.schedule: 'step' needs drop_epoch"):
+        cells("backbones.net.train={schedule: step}")
+
+
+def test_the_epoch_of_a_step_may_stand_elsewhere(cells):
+    train = cells("train.drop_epoch=4", "backbones.net.train={schedule: step}")[0].train
+
+    assert (train.schedule, train.drop_epoch) == ("step", 4)
+
+
 def test_fill_is_concat_zero_by_default_and_none_where_nothing_is_filled(cells):
     assert [cell.trimmer.fill for cell in cells()] == [None, "concat_zero"]
 
@@ -111,7 +149,18 @@ def test_identity_holds_what_can_change_a_result(cells):
         "fill": "concat_zero",
     }
     assert (identity["seed"], identity["limit"], identity["protocol"]) == (0, 7, "vmrbench-v1")
-    assert identity["train"]["base_epochs"] == 12
+    # What came later counts only where it was changed: runs that were stored before stay what they are.
+    assert set(identity["train"]) == {
+        "base_epochs",
+        "extra_epochs",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "warmup_share",
+        "clip_norm",
+        "validate_every",
+        "select_by",
+    }
 
 
 @pytest.mark.parametrize(
@@ -125,6 +174,10 @@ def test_identity_holds_what_can_change_a_result(cells):
         "train.eval_batch_size=3",
         "cost.latency_rounds=9",
         "train.batch_size=32",
+        "train.schedule=cosine",
+        "train.drop_epoch=null",
+        "train.length_buckets=true",
+        "compile=false",
         "backbones.net.options.hidden=8",
         "launcher.options={}",
     ],
@@ -144,6 +197,9 @@ def test_what_cannot_change_a_result_does_not_change_the_identity(cells, setting
         "trimmers.uniform.fill=adapter",
         "trimmers.uniform.options.keep_ratio=0.5",
         "train.learning_rate=0.5",
+        "train.schedule=linear",
+        "train.length_buckets=false",
+        "compile=true",
     ],
 )
 def test_what_can_change_a_result_changes_the_identity(cells, setting):

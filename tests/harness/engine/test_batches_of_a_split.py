@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmrbench.engine.loading import LengthBuckets
+from vmrbench.engine.loading import LengthBuckets, evaluation_batches, training_loader
 from vmrbench.engine.probes import ShuffledQueries
 from vmrbench.types import Annotation, Sample
 
@@ -50,6 +51,39 @@ def test_batches_hold_samples_of_like_length() -> None:
     spread = [max(batch) - min(batch) for batch in batches(lengths, 4, seed=0, epoch=0)]
 
     assert spread == [3] * 12
+
+
+def of_durations(lengths: list[float]) -> Any:
+    annotations = [
+        Annotation(sample_id=str(n), video_id=str(n), sentence="s", duration=length, moments=((0.0, 1.0),))
+        for n, length in enumerate(lengths)
+    ]
+    return Listed(annotations)
+
+
+class Listed(list[Annotation]):
+    """A split of which only the annotations are asked."""
+
+    @property
+    def annotations(self) -> list[Annotation]:
+        return self
+
+
+def test_without_buckets_training_takes_samples_as_they_fall() -> None:
+    lengths = [float(n) for n in range(48)]
+    loader = training_loader(of_durations(lengths), 4, seed=0, buckets=False)
+
+    found: list[list[int]] = list(loader.batch_sampler)  # type: ignore[arg-type]  # Sampler of lists
+
+    assert sorted(place for batch in found for place in batch) == list(range(48))
+    assert sum(max(batch) - min(batch) for batch in found) / 12 > 20
+
+
+def test_evaluation_begins_with_the_longest_and_keeps_ties_in_order() -> None:
+    split = of_durations([3.0, 9.0, 1.0, 9.0, 5.0])
+
+    assert evaluation_batches(split, 2) == [[1, 3], [4, 0], [2]]
+    assert evaluation_batches(split, 2, buckets=False) == [[0, 1], [2, 3], [4]]
 
 
 class Numbered:

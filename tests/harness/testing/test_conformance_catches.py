@@ -145,6 +145,19 @@ def test_a_backbone_that_breaks_a_rule_is_refused(build: type[nn.Module], messag
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"smal": {"base_epochs": 3}}, "training settings of 'smal'; did you mean 'small'"),
+        ({"small": {"lr": 1e-4}}, r"training\['small'\]\.lr: unknown option"),
+        ({"small": {"schedule": "stairs"}}, r"schedule: found .stairs., expected one of cosine"),
+    ],
+)
+def test_training_settings_that_no_engine_reads_are_refused(training: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        check_backbone(replace(_spec(Honest), presets={"small": {}}, training=training), Dims(video=4, text=3))
+
+
 def test_a_declared_exception_is_granted() -> None:
     check_backbone(_spec(ForgetsAParameter), Dims(video=4, text=3), without_gradient=("idle",))
 
