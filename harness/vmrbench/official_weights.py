@@ -70,7 +70,9 @@ def import_weights(
     try:
         load_official(model, checkpoint.state, spec.key_map)
     except DataError as error:
-        raise DataError(f"{source}: {error}") from error
+        unread = checkpoint.options and spec.options_from_official is None
+        hint = f"; it holds options, which backbone {backbone!r} cannot read: give them by --set" if unread else ""
+        raise DataError(f"{source}: {error}{hint}") from error
     provenance = Provenance(
         backbone=backbone,
         options=json.loads(canonical(options)),

@@ -51,6 +51,7 @@ READ = rename_options({"dim": "width", "cost_span": "costs.span"}, {"pre_norm": 
 def vmr_backbones():
     shared = dict(summary="", source="", options=Options, build=Net)
     yield BackboneSpec(name="net", key_map=KEYS, options_from_official=READ, presets={"deep": {"depth": 3}}, **shared)
+    yield BackboneSpec(name="optionless", key_map=KEYS, **shared)
     yield BackboneSpec(name="keyless", **shared)
 """
 OPT = {"dim": 4, "cost_span": 10, "pre_norm": False, "seed": 3}
@@ -118,6 +119,13 @@ def test_a_bare_state_dict_takes_its_options_from_the_command_line(folder: Path)
 
     assert call("bare.pkl", "--set", "width=4").exit_code == 0
     assert "widths the weights were trained with" in call("bare.pkl").stderr
+
+
+def test_options_that_the_backbone_cannot_read_are_pointed_at(folder: Path) -> None:
+    result = call("best.ckpt", backbone="optionless")
+
+    assert "it holds options, which backbone 'optionless' cannot read: give them by --set" in result.stderr
+    assert call("best.ckpt", "--set", "width=4", backbone="optionless").exit_code == 0
 
 
 def lacks_a_key() -> dict[str, Tensor]:
