@@ -232,7 +232,7 @@ SMALL: Mapping[str, Any] = {
     "dropout": 0.0,
     "drop_path": 0.0,
     "branch_scale": 1.0,
-    "suppression": Suppression(moments=10),
+    "suppression": {"moments": 10},
 }
 # Epochs count warm-up; batches are of videos with up to four queries each, which here are rows of their own.
 TRAINING: Mapping[str, Mapping[str, Any]] = {

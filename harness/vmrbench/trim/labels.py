@@ -18,7 +18,7 @@ def moment_spans(batch: Batch) -> tuple[Tensor, ...]:
         ValueError: the batch has no labels.
     """
     if batch.moments is None:
-        raise ValueError("training targets need labels, and this batch has none")
+        raise ValueError("true moments on the clip axis: needs labels, and this batch has none")
     rows = zip(batch.moments, batch.clip_start, batch.clip_end, batch.clip_mask, strict=True)
     return tuple(seconds_to_axis(m, start, end, mask) for m, start, end, mask in rows)
 
