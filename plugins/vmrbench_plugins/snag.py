@@ -13,6 +13,7 @@ What differs, and why:
   the official model, too, reads nothing of padding (a video longer than `places` keeps its stretched positions);
 - the losses are divided by the number of positive points of the batch, not by a moving average of it that starts at
   400: a loss without a memory makes a resumed run equal to a straight one (`loss_norm` sets a constant);
+- points start with a reach of about one stride (ours), because one without any learns nothing;
 - a query with several moments teaches a point the shortest that fits, as in ActionFormer; the published data has one;
 - sliding windows over very long videos are left out: a video is read whole.
 """

@@ -18,6 +18,7 @@ from vmrbench.cost.macs import count_macs
 from vmrbench.errors import ConfigError
 from vmrbench.models import load_official
 from vmrbench.parts.point_losses import point_targets
+from vmrbench.parts.suppression import Suppression, suppress
 from vmrbench.specs import Dims
 from vmrbench.testing.batch_edits import take_samples
 from vmrbench.testing.even_batch import even_batch
@@ -173,6 +174,22 @@ def test_predictions_of_a_video_alone_and_unpadded_equal_the_official_padded_one
 def test_predictions_of_a_video_longer_than_its_positions_equal_the_official_ones(golden: Golden) -> None:
     for query in (0, 1):
         assert golden.agrees(golden.long_batch(query), 0, f"long.{query}")
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("nms_nms", Suppression(mode="hard", moments=10, max_iou=0.3, voting=0.75)),
+        ("nms_soft_nms", Suppression(moments=10)),
+    ],
+)
+def test_suppression_equals_the_official_one(golden: Golden, name: str, how: Suppression) -> None:
+    given = (torch.from_numpy(golden.predictions[f"nms_in.{what}"])[None] for what in ("segs", "scores"))
+
+    spans, scores = suppress(*given, how)
+
+    assert _error(spans[0], golden.predictions[f"{name}.segs"]) < 1e-6
+    assert _error(scores[0], golden.predictions[f"{name}.scores"]) < 1e-6
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)

@@ -92,6 +92,10 @@ class PointHeads(nn.Module):
         super().__init__()
         self.label = PointHead(width, layers, 1)
         self.span = PointHead(width, layers, 2)
+        # A point that reaches nowhere learns nothing through the ReLU, so all start with a reach of about a stride.
+        reach = self.span.last.conv.bias
+        assert reach is not None
+        nn.init.ones_(reach)
         self.scales = nn.ParameterList(nn.Parameter(torch.tensor(1.0)) for _ in range(levels))
 
     def forward(self, rows: Tensor, row_mask: Tensor, points: Points) -> tuple[Tensor, Tensor]:
