@@ -1,8 +1,8 @@
 """SnAG.
 
 Paper: Mu, Mo, Li, SnAG: Scalable and Accurate Video Grounding, 2024.
-Code: github.com/fmu2/snag_release at 44dd90eea9a65b64f7088974eae352c1e26ef6e3; no licence. None of it was read: this
-module is written from the paper, and from inputs, outputs and tensor names of the official model.
+Code: github.com/fmu2/snag_release at 44dd90eea9a65b64f7088974eae352c1e26ef6e3; no licence, so this module
+was written without its code: from a description of what it computes, names of its tensors, and stored values.
 
 An official checkpoint is a dict with `model` and `model_ema`, the moving average (0.999) of the weights. Load
 `model_ema`: the published numbers are of it.
@@ -16,6 +16,10 @@ What differs, and why:
 - points start with a reach of about one stride (ours), because one without any learns nothing;
 - a query with several moments teaches a point the shortest that fits, as in ActionFormer; the published data has one;
 - sliding windows over very long videos are left out: a video is read whole.
+
+What is not known: number of heads and limits of levels leave no trace in weights, so every preset has those of the
+stored case. How the query of `published_ego4d` is pooled was inferred from shapes and multiply-adds and is compared
+with no stored output: its weights load, what they predict is unchecked.
 """
 
 from __future__ import annotations
@@ -225,11 +229,14 @@ LONG: Mapping[str, Any] = {"stem": 0, "levels": 8, "window": 19, "places": 2304}
 SMALL: Mapping[str, Any] = {
     "hidden": 64,
     "text_hidden": 64,
+    "convs": 1,
     "stem": 0,
     "levels": 4,
     "window": 9,
     "places": 64,
     "text_layers": 1,
+    "fusion_layers": 1,
+    "head_layers": 1,
     "dropout": 0.0,
     "drop_path": 0.0,
     "branch_scale": 1.0,
