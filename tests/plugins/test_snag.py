@@ -211,10 +211,7 @@ def test_size_equals_the_published_one(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", PUBLISHED)
 def test_multiply_adds_are_at_most_those_of_the_official_model(preset: str) -> None:
-    """Up to 1.2 % fewer: the query is projected once for all levels, and windows are cut in narrower blocks.
-
-    1.7 % with the pooled query, of which the official model computes a whole layer.
-    """
+    """Up to 1.2 % fewer: the query is projected once for all levels, and windows are cut in narrower blocks."""
     model, batch = _published(preset), _published_batch(preset)
 
     macs = count_macs(model, batch).value
