@@ -263,7 +263,7 @@ TRAINING: Mapping[str, Mapping[str, Any]] = {
         "schedule": "constant",
     },
     "published_activitynet": {"batch_size": 16, "learning_rate": 2e-3, "clip_norm": 1.0, "schedule": "constant"},
-    "small": {"base_epochs": 9, "learning_rate": 1e-3},
+    "small": {"base_epochs": 12, "learning_rate": 2e-3},  # 3e-3 did worse in one trial.
 }
 
 SPEC = BackboneSpec(
