@@ -56,6 +56,26 @@ def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     return _ratio(overlap, union) - _ratio(hull - union, hull)
 
 
+def distance_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Overlap of every moment in `a` with every moment in `b`, less the squared distance of their middles.
+
+    Args:
+        a: [..., N, 2] start and end, in any unit, start <= end.
+        b: [..., M, 2] in the same unit.
+
+    Returns:
+        [..., N, M] IoU minus (distance of the middles / length of the hull) squared, in -1..1.
+
+    Source:
+        Zheng et al., Distance-IoU Loss, 2020, on one axis.
+    """
+    left, right = a[..., :, None, :], b[..., None, :, :]
+    overlap, union = _overlap_and_union(left, right)
+    hull = torch.maximum(left[..., 1], right[..., 1]) - torch.minimum(left[..., 0], right[..., 0])
+    apart = (left.sum(-1) - right.sum(-1)) / 2
+    return _ratio(overlap, union) - _ratio(apart, hull).square()
+
+
 def centre_width_to_span(spans: Tensor) -> Tensor:
     """[..., 2] centre and width -> [..., 2] start and end."""
     centre, width = spans.unbind(-1)

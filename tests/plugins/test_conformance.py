@@ -44,6 +44,20 @@ def test_variants_of_moment_detr_and_its_relatives_conform(name: str, overrides:
     check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, name))
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"stem": 1, "modulation": "adaln", "places": 4, "window": 3},
+        {"text_encoder": "pooled", "suppression": {"mode": "hard"}},
+        {"suppression": {"mode": "none"}},
+    ],
+)
+def test_variants_of_snag_conform(overrides: dict[str, object]) -> None:
+    spec = CATALOG.backbones["snag"].spec
+
+    check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "snag"))
+
+
 @pytest.mark.parametrize("embedding", [10, None])
 @pytest.mark.parametrize("spec", TRIMMERS)
 def test_trimmer_conforms(spec: TrimmerSpec, embedding: int | None) -> None:

@@ -44,6 +44,48 @@ def sine_waves(fractions: Tensor, width: int, temperature: float = 10000.0) -> T
     return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=-1).flatten(-2)
 
 
+def sine_halves(places: int, width: int, device: torch.device | None = None) -> Tensor:
+    """[places, width] a half of sines of the place 0, 1, ..., then a half of cosines, divided by sqrt(width).
+
+    Source:
+        Vaswani et al., Attention Is All You Need, 2017; the scale is that of ActionFormer, 2022.
+    """
+    channel = torch.arange(width // 2, dtype=torch.float32, device=device)
+    angle = torch.arange(places, dtype=torch.float32, device=device)[:, None] / 10000 ** (2 * channel / width)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1) / math.sqrt(width)
+
+
+class SineTable(nn.Module):
+    """Places of `sine_halves`, stretched over a sequence that has more rows than places.
+
+    Args:
+        places: how many rows get places of their own.
+        width: D.
+        multiple: a longer sequence is stretched as if it had been filled up to a multiple of this.
+    """
+
+    table: Tensor
+
+    def __init__(self, places: int, width: int, multiple: int = 1) -> None:
+        super().__init__()
+        self.multiple = multiple
+        self.register_buffer("table", sine_halves(places, width), persistent=False)
+
+    def forward(self, row_mask: Tensor) -> Tensor:
+        """[B or 1, L, D] from row_mask [B, L], real rows first."""
+        places, rows = len(self.table), row_mask.shape[1]
+        if rows <= places:
+            return self.table[None, :rows]
+        count = row_mask.sum(1, keepdim=True)
+        filled = (count + self.multiple - 1) // self.multiple * self.multiple
+        step = torch.where(count > places, (places - 1) / (filled - 1).clamp(min=1), 1.0)
+        place = torch.arange(rows, device=row_mask.device) * step
+        below = place.floor().clamp(max=places - 1)
+        above = (below + 1).clamp(max=places - 1)
+        share = (place - below).clamp(max=1)[..., None]
+        return self.table[below.long()] * (1 - share) + self.table[above.long()] * share
+
+
 class LearnedPosition(nn.Module):
     """A learned vector a place, added to the rows and normalised.
 
