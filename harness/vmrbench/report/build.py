@@ -8,7 +8,7 @@ from typing import Any
 
 from vmrbench.protocol.convention import Protocol
 from vmrbench.protocols import DatasetFacts
-from vmrbench.report.rows import FinishedRun, cell_key, make_row
+from vmrbench.report.rows import FinishedRun, budget_of, cell_key, make_row
 from vmrbench.report.summary import (
     Absence,
     DatasetEntry,
@@ -27,6 +27,7 @@ from vmrbench.types import Annotation
 HEADLINE = "R1@0.5"
 # The teacher's input with the student's extra epochs is the fair reference; the plain backbone where it did not run.
 REFERENCES = ("all", "none")
+Arms = Mapping[tuple[str, str, str], Sequence[FinishedRun]]
 
 
 def build_summary(
@@ -63,13 +64,15 @@ def build_summary(
         DataError: the runs of one arm do not hold the same queries.
     """
     chosen = protocol_metrics(protocol) if metrics is None else tuple(metrics)
-    rows = _rows(runs, expected, [metric.name for metric in chosen], protocol, label_readers)
+    names = [metric.name for metric in chosen]
+    headline = HEADLINE if HEADLINE in names else names[0]
+    rows = _rows(runs, expected, names, headline, protocol, label_readers)
     every_stamp = [*stamps, *(s for entry in datasets for s in entry.stamps), *(s for row in rows for s in row.stamps)]
     return SweepSummary(
         name=name,
         created=created,
         argv=tuple(argv),
-        headline=HEADLINE if HEADLINE in [metric.name for metric in chosen] else chosen[0].name,
+        headline=headline,
         protocol=ProtocolEntry(name=protocol.name, rules=protocol.rules),
         metrics={
             metric.name: MetricEntry(unit=metric.unit, higher_is_better=metric.higher_is_better, summary=metric.summary)
@@ -122,6 +125,7 @@ def _rows(
     runs: Sequence[FinishedRun],
     expected: Sequence[Mapping[str, Any]],
     metrics: Sequence[str],
+    headline: str,
     protocol: Protocol,
     label_readers: Collection[str],
 ) -> tuple[Row, ...]:
@@ -132,13 +136,22 @@ def _rows(
         for key in order
     }
     return tuple(
-        make_row(found, _reference(arms, key), metrics, protocol, label_readers) for key, found in arms.items() if found
+        make_row(found, _reference(arms, key), metrics, protocol, label_readers, _rivals(arms, key), headline)
+        for key, found in arms.items()
+        if found
     )
 
 
-def _reference(
-    arms: Mapping[tuple[str, str, str], Sequence[FinishedRun]], key: tuple[str, str, str]
-) -> Sequence[FinishedRun]:
+def _rivals(arms: Arms, key: tuple[str, str, str]) -> list[Sequence[FinishedRun]]:
+    """The arms before this one with the same backbone and the same budget, so that every pair is compared once."""
+    budget = budget_of(arms[key][0])
+    before = list(arms)[: list(arms).index(key)]
+    if budget is None:
+        return []
+    return [arms[k] for k in before if k[:2] == key[:2] and arms[k] and budget_of(arms[k][0]) == budget]
+
+
+def _reference(arms: Arms, key: tuple[str, str, str]) -> Sequence[FinishedRun]:
     dataset, backbone, _ = key
     for trimmer in REFERENCES:
         found = arms.get((dataset, backbone, trimmer))

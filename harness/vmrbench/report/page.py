@@ -21,6 +21,7 @@ from vmrbench.report.numbers import significant
 from vmrbench.report.summary import DatasetEntry, SweepSummary
 from vmrbench.report.tables import (
     accuracy_table,
+    budget_table,
     cost_table,
     diagnostics_table,
     floors_table,
@@ -123,6 +124,9 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
         parts.append(f"![{alt}]({FIGURES}/{figure_name(summary, entry)})")
     parts += undrawn_lines(rows, summary.headline)
     parts += ["### Accuracy", accuracy_table(summary, entry.id), detectable_line(summary, entry)]
+    at_budget = budget_table(summary, entry.id)
+    if at_budget:
+        parts += ["### At the same budget\n\nArms that keep the same share of clips, paired by query.", at_budget]
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]

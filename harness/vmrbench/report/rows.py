@@ -49,6 +49,8 @@ def make_row(
     metrics: Sequence[str],
     protocol: Protocol,
     label_readers: Collection[str] = (),
+    rivals: Sequence[Sequence[FinishedRun]] = (),
+    headline: str = "",
 ) -> Row:
     """Aggregate the finished runs of one arm.
 
@@ -58,6 +60,7 @@ def make_row(
         metrics: columns to report, where the runs have them.
         protocol: of the intervals.
         label_readers: names of trimmers that read labels.
+        rivals: the runs of other arms that this one is compared with, by the metric `headline`.
 
     Raises:
         DataError: the runs do not hold the same queries.
@@ -86,9 +89,20 @@ def make_row(
         scores=_scores(frames, columns, protocol),
         reference=reference[0].key[2] if reference else None,
         differences=_differences(runs, reference, columns, protocol),
+        rivals={
+            rival[0].key[2]: _differences(runs, rival, [headline], protocol)[headline]
+            for rival in rivals
+            if headline in columns
+        },
         **_diagnostics(records),
         **_costs(records),
     )
+
+
+def budget_of(run: FinishedRun) -> float | None:
+    """The keep ratio of a run, None where its trimmer has none."""
+    ratio = (run.record["cell"]["trimmer"].get("options") or {}).get("keep_ratio")
+    return None if ratio is None else float(ratio)
 
 
 def _diagnostics(records: Sequence[Record]) -> dict[str, Any]:
@@ -129,14 +143,14 @@ def _scores(frames: Sequence[pd.DataFrame], columns: Sequence[str], protocol: Pr
 def _differences(
     runs: Sequence[FinishedRun], reference: Sequence[FinishedRun], columns: Sequence[str], protocol: Protocol
 ) -> dict[str, Estimate]:
-    """Difference to the reference arm over the seeds both have; empty for the reference itself."""
+    """Difference to another arm over the seeds both have; empty for the arm itself."""
     if not reference or reference[0].key == runs[0].key:
         return {}
     ours = {run.seed: run.per_query for run in runs if run.per_query is not None}
     theirs = {run.seed: run.per_query for run in reference if run.per_query is not None}
     both = [seed for seed in ours if seed in theirs]
     if not both:
-        return dict.fromkeys(columns, Estimate(value=None, reason="no seed in common with the reference"))
+        return dict.fromkeys(columns, Estimate(value=None, reason=f"no seed in common with {reference[0].key[2]!r}"))
     here, there = [ours[seed] for seed in both], [theirs[seed] for seed in both]
     try:
         found = paired_difference(average_seeds(here, columns), average_seeds(there, columns), columns, protocol)

@@ -62,7 +62,8 @@ class Row:
     """One (data set, backbone, trimmer), aggregated over its seeds.
 
     dataset, backbone, trimmer: ids of the sweep; reads_labels: a ceiling, no method; status: `VALID` or `INVALID` with
-    `reasons`; reference: id of the trimmer that `differences` are against, None where it did not run; macs_cold,
+    `reasons`; reference: id of the trimmer that `differences` are against, None where it did not run; rivals: by
+    trimmer, the difference of the headline metric to the arms before this one that had the same budget; macs_cold,
     macs_amortised: by stage; uncounted_operators: operators no counter knows, by how often they ran.
     """
 
@@ -96,6 +97,7 @@ class Row:
     parameters: Quantity
     fvcore_ratio: Quantity
     uncounted_operators: Mapping[str, int]
+    rivals: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

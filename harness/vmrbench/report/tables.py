@@ -17,7 +17,7 @@ from vmrbench.report.numbers import (
     unknown_in_all,
     with_interval,
 )
-from vmrbench.report.summary import DatasetEntry, Estimate, MetricEntry, Row, SweepSummary
+from vmrbench.report.summary import DatasetEntry, Estimate, MetricEntry, Quantity, Row, SweepSummary
 
 # In the summary and left out of the table: R5 tells most at the middle threshold, and the table must fit a page.
 _HIDDEN = ("R5@0.3", "R5@0.7")
@@ -28,8 +28,7 @@ def accuracy_table(summary: SweepSummary, dataset: str) -> str:
     shown = [name for name in summary.metrics if name not in _HIDDEN]
     headline = summary.headline
     headers = ["backbone", "trimmer", *(_metric_header(name, summary.metrics[name]) for name in shown)]
-    unit = "points" if summary.metrics[headline].unit == "%" else summary.metrics[headline].unit
-    headers.append(f"{headline} − reference, {unit}")
+    headers.append(f"{headline} − reference, {_points(summary.metrics[headline])}")
     rows = [
         [
             *_names(row),
@@ -39,6 +38,23 @@ def accuracy_table(summary: SweepSummary, dataset: str) -> str:
         for row in summary.rows_of(dataset)
     ]
     return markdown_table(headers, rows, words=2)
+
+
+def budget_table(summary: SweepSummary, dataset: str) -> str:
+    """Arms that keep the same share of clips against each other; empty where no two do.
+
+    Besides, how much of the reference's score an arm holds: a ratio of means, without an interval.
+    """
+    headline = summary.headline
+    found = summary.rows_of(dataset)
+    unit = _points(summary.metrics[headline])
+    rows = [
+        [row.backbone, row.trimmer, percent(_held(row, found, headline)), rival, with_interval(estimate, signed=True)]
+        for row in found
+        for rival, estimate in row.rivals.items()
+    ]
+    headers = ["backbone", "trimmer", f"{headline}, share of the reference's", "against", f"difference, {unit}"]
+    return markdown_table(headers, rows, words=2) if rows else ""
 
 
 def cost_table(summary: SweepSummary, dataset: str) -> str:
@@ -136,6 +152,19 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, 
 def _names(row: Row) -> list[str]:
     marks = (" ‡" if row.reads_labels else "") + (" ⚠" if row.status != "VALID" else "")
     return [row.backbone, row.trimmer + marks]
+
+
+def _held(row: Row, rows: Sequence[Row], metric: str) -> Quantity:
+    """The score of a row over that of its reference, None without one."""
+    of = {other.trimmer: other.scores.get(metric) for other in rows if other.backbone == row.backbone}
+    ours, theirs = row.scores.get(metric), of.get(row.reference or "")
+    if ours is None or theirs is None or ours.value is None or not theirs.value:
+        return Quantity(value=None, reason="no reference with a score")
+    return Quantity(value=ours.value / theirs.value)
+
+
+def _points(metric: MetricEntry) -> str:
+    return "points" if metric.unit == "%" else metric.unit
 
 
 def _without(stages: frozenset[str]) -> str:

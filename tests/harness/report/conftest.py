@@ -33,10 +33,12 @@ ARMS = (
 
 
 def cell(backbone: str, trimmer: str, seed: int, name: str | None = None) -> dict[str, Any]:
+    _, _, share = trimmer.partition("_")
+    options = {"keep_ratio": int(share) / 100} if share.isdigit() else {}
     return {
         "dataset": {"id": "sim", "name": "simulated", "options": {}},
         "backbone": {"id": backbone, "name": backbone, "preset": None, "options": {}},
-        "trimmer": {"id": trimmer, "name": name or trimmer, "fill": "concat_zero", "options": {}},
+        "trimmer": {"id": trimmer, "name": name or trimmer, "fill": "concat_zero", "options": options},
         "seed": seed,
     }
 

@@ -17,11 +17,14 @@ def per_query(values: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"sample_id": ids, "video_id": ids, "source_id": ids, "R1@0.5": values})
 
 
-def finished(trimmer: str, seed: int, values: list[float] | None, **record: object) -> FinishedRun:
+def finished(
+    trimmer: str, seed: int, values: list[float] | None, keep_ratio: float | None = None, **record: object
+) -> FinishedRun:
+    options = {} if keep_ratio is None else {"keep_ratio": keep_ratio}
     cell = {
         "dataset": {"id": "sim", "name": "simulated"},
         "backbone": {"id": "b", "name": "b"},
-        "trimmer": {"id": trimmer, "name": trimmer},
+        "trimmer": {"id": trimmer, "name": trimmer, "options": options},
         "seed": seed,
     }
     plain = {"run_id": f"{trimmer}-{seed}", "cell": cell, "status": "VALID", **record}
@@ -54,6 +57,29 @@ def test_without_a_reference_there_is_no_difference(summarise: Summarise) -> Non
     (row,) = summarise([finished("t", 0, [0.0, 0.0])]).rows
 
     assert (row.reference, row.differences) == (None, {})
+
+
+def test_arms_of_one_budget_are_compared_once_a_pair(summarise: Summarise) -> None:
+    runs = [
+        finished("all", 0, [100.0, 100.0]),
+        finished("blind", 0, [0.0, 100.0], keep_ratio=0.25),
+        finished("half", 0, [100.0, 100.0], keep_ratio=0.5),
+        finished("learned", 0, [100.0, 100.0], keep_ratio=0.25),
+    ]
+
+    sweep = summarise(runs)
+
+    found = {row.trimmer: {rival: d.value for rival, d in row.rivals.items()} for row in sweep.rows}
+    assert found == {"all": {}, "blind": {}, "half": {}, "learned": {"blind": 50.0}}
+
+
+def test_differences_at_one_budget_are_averaged_over_seeds(summarise: Summarise) -> None:
+    blind = [finished("blind", seed, [0.0, 0.0], keep_ratio=0.25) for seed in (0, 1)]
+    learned = [finished("learned", seed, [100.0, 100.0 * seed], keep_ratio=0.25) for seed in (0, 1)]
+
+    difference = row_of(summarise([*blind, *learned]), "b", "learned").rivals["blind"]
+
+    assert (difference.value, difference.per_seed) == (75.0, (50.0, 100.0))
 
 
 def test_differences_use_the_seeds_both_arms_have(summarise: Summarise) -> None:

@@ -45,6 +45,23 @@ def test_the_reference_is_named_in_the_difference_column(text: str) -> None:
     assert row["R1@0.5 − reference, points"] == "reference"
 
 
+def test_arms_of_one_budget_stand_against_each_other(text: str, sweep: SweepSummary) -> None:
+    found = row_under(
+        text,
+        "### At the same budget\n\nArms that keep the same share of clips, paired by query.\n",
+        "qd_detr",
+        "spotvmr_25",
+    )
+
+    rows = {row.trimmer: row for row in sweep.rows if row.backbone == "qd_detr"}
+    ours, reference = rows["spotvmr_25"].scores["R1@0.5"].value, rows["all"].scores["R1@0.5"].value
+    assert ours is not None
+    assert reference is not None
+    assert found["against"] == "uniform_25"
+    assert re.fullmatch(r"\+\d+\.\d<br>\[[+-]\d+\.\d, [+-]\d+\.\d\]", found["difference, points"])
+    assert found["R1@0.5, share of the reference's"] == f"{100 * ours / reference:.1f} %"
+
+
 def test_costs_are_shown_by_stage_and_in_total(text: str) -> None:
     row = row_under(text, "### Cost: GMACs a query, by stage when cold", "vslnet", "spotvmr_25")
 
