@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Activation = Literal["relu", "gelu"]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, key_mask: Tensor | None, dropout: float) -> Tensor:
@@ -53,15 +57,23 @@ class MultiHeadAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with a ReLU between: D to `inner` and back. dropout: after the ReLU."""
+    """Two linear layers with an activation between: D to `inner` and back.
 
-    def __init__(self, width: int, inner: int, dropout: float = 0.0) -> None:
+    Args:
+        width: D.
+        inner: width between the layers.
+        dropout: after the activation.
+        activation: `relu` or `gelu`.
+    """
+
+    def __init__(self, width: int, inner: int, dropout: float = 0.0, activation: Activation = "relu") -> None:
         super().__init__()
         self.expand = nn.Linear(width, inner)
         self.contract = nn.Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
+        self.activation = nn.GELU() if activation == "gelu" else nn.ReLU()
 
     def forward(self, rows: Tensor) -> Tensor:
         """[..., D] to [..., D]."""
-        out: Tensor = self.contract(self.dropout(F.relu(self.expand(rows))))
+        out: Tensor = self.contract(self.dropout(self.activation(self.expand(rows))))
         return out

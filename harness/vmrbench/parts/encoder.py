@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vmrbench.parts.attention import FeedForward, MultiHeadAttention
+from vmrbench.parts.attention import Activation, FeedForward, MultiHeadAttention
+from vmrbench.parts.drop_path import DropPath
 
 
 class EncoderLayer(nn.Module):
@@ -15,15 +16,26 @@ class EncoderLayer(nn.Module):
         heads: attention heads.
         inner: width inside the feed-forward block.
         dropout: of attention weights and of every residual branch.
+        activation: of the feed-forward block.
+        drop_path: where given, a residual branch is dropped whole, sample by sample, at this rate instead.
     """
 
-    def __init__(self, width: int, heads: int, inner: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        inner: int,
+        dropout: float,
+        *,
+        activation: Activation = "relu",
+        drop_path: float | None = None,
+    ) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(width, heads, dropout)
-        self.feed_forward = FeedForward(width, inner, dropout)
+        self.feed_forward = FeedForward(width, inner, dropout, activation)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout) if drop_path is None else DropPath(drop_path)
 
     def forward(self, rows: Tensor, position: Tensor, row_mask: Tensor) -> Tensor:
         """[B, S, D] from rows and position [B, S, D], row_mask [B, S] true for real rows."""
@@ -36,9 +48,22 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """A stack of `EncoderLayer`; all of them see the same positions."""
 
-    def __init__(self, layers: int, width: int, heads: int, inner: int, dropout: float) -> None:
+    def __init__(
+        self,
+        layers: int,
+        width: int,
+        heads: int,
+        inner: int,
+        dropout: float,
+        *,
+        activation: Activation = "relu",
+        drop_path: float | None = None,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(width, heads, inner, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, heads, inner, dropout, activation=activation, drop_path=drop_path)
+            for _ in range(layers)
+        )
 
     def forward(self, rows: Tensor, position: Tensor, row_mask: Tensor) -> Tensor:
         """[B, S, D] from rows and position [B, S, D], row_mask [B, S] true for real rows."""
