@@ -40,6 +40,7 @@ from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.saliency import draw_clips
 from vmrbench.parts.temporal import clip_rows
+from vmrbench.parts.top_moments import top_moments
 from vmrbench.spans import generalised_iou
 from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.trim.anchor_labels import anchor_labels, anchors
@@ -70,7 +71,8 @@ class UniVtgOptions:
     before each input projection; scale_rows: divide every row by the square root of its width; tef: append each clip's
     start and end as fractions of the video; text_position: learned positions for query tokens; max_tokens: how many it
     knows; anchor: where in a clip its anchor stands, 0 at the start, 1 at the end; official_padding: let the heads read
-    padded clips, as published; temperature: of the contrast; weights: of the loss terms.
+    padded clips, as published; top_k: moments predicted, at most one a clip; temperature: of the contrast; weights: of
+    the loss terms.
     """
 
     hidden: int = 1024
@@ -89,6 +91,7 @@ class UniVtgOptions:
     max_tokens: int = 75
     anchor: float = 1.0
     official_padding: bool = False
+    top_k: int = 100
     temperature: float = 0.07
     weights: UniVtgWeights = UniVtgWeights()
 
@@ -178,9 +181,10 @@ class UniVtg(nn.Module):
         }
 
     def predict(self, outputs: Outputs, batch: Batch) -> AxisMoments:
-        """One moment a clip, in clip order, scored by the probability that the clip belongs to it; not thinned."""
+        """The `top_k` best of the moments that the clips give, scored by the probability that the clip is in one."""
         spans = self._moments(outputs, batch).clamp(0, 1) * batch.lengths[:, None, None]
-        return AxisMoments(spans=spans, scores=outputs.logits.sigmoid().masked_fill(~batch.clip_mask, -torch.inf))
+        scores = outputs.logits.sigmoid().masked_fill(~batch.clip_mask, -torch.inf)
+        return top_moments(spans, scores, self.options.top_k)
 
     def saliency(self, outputs: Outputs, batch: Batch) -> Tensor:
         """[B, L] highlight of every clip: its cosine with the sentence, both before the encoder."""

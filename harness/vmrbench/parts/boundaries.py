@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vmrbench.parts.convolution import Pointwise, hide_padding
 from vmrbench.parts.local_encoder import EPSILON, LocalEncoder
+from vmrbench.parts.top_moments import top_moments
 from vmrbench.types import AxisMoments
 
 HIDDEN = -1e4  # The logit of a padded clip: far below any other, and two of them add up in half precision.
@@ -81,22 +81,17 @@ def moment_mask(clip_mask: Tensor) -> Tensor:
 
 
 def best_moments(start: Tensor, end: Tensor, clip_mask: Tensor, count: int) -> AxisMoments:
-    """The `count` moments of largest probability, best first; overlapping ones are not thinned.
-
-    The probability of a moment is that of its start times that of its end. A video with fewer moments has slots left
-    that hold none.
+    """The `count` moments of largest probability, which is that of the start times that of the end.
 
     Args:
         start, end: [B, L] logits.
         clip_mask: [B, L] true for real clips.
         count: Q.
     """
-    clips = start.shape[1]
     probability = moment_logits(start.log_softmax(1), end.log_softmax(1)).exp()
-    scores = probability.masked_fill(~moment_mask(clip_mask), -torch.inf)
-    best = F.pad(scores, (0, max(0, count - clips * clips)), value=-torch.inf).topk(count, dim=1)
-    spans = torch.stack([best.indices // clips, best.indices % clips + 1], dim=-1).to(start.dtype)
-    return AxisMoments(spans=spans.masked_fill(best.values.isneginf()[..., None], 0), scores=best.values)
+    clip = torch.arange(start.shape[1], device=start.device)
+    spans = torch.cartesian_prod(clip, clip + 1).to(start.dtype).expand(len(start), -1, -1)
+    return top_moments(spans, probability.masked_fill(~moment_mask(clip_mask), -torch.inf), count)
 
 
 def boundary_loss(logits: Tensor, wanted: Tensor) -> Tensor:
