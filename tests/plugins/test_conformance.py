@@ -43,6 +43,20 @@ def test_variants_of_moment_detr_conform(overrides: dict[str, object]) -> None:
     check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "moment_detr"))
 
 
+@pytest.mark.parametrize("overrides", [{"tef": False}, {"text_position": True}, {"anchor": 1.0}])
+def test_variants_of_univtg_conform(overrides: dict[str, object]) -> None:
+    spec = CATALOG.backbones["univtg"].spec
+
+    check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "univtg"))
+
+
+@pytest.mark.parametrize("overrides", [{"predictor": "transformer"}, {"vocabulary": 5}, {"top_k": 1}])
+def test_variants_of_vslnet_conform(overrides: dict[str, object]) -> None:
+    spec = CATALOG.backbones["vslnet"].spec
+
+    check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "vslnet"))
+
+
 @pytest.mark.parametrize("embedding", [10, None])
 @pytest.mark.parametrize("spec", TRIMMERS)
 def test_trimmer_conforms(spec: TrimmerSpec, embedding: int | None) -> None:
