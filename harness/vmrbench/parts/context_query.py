@@ -73,7 +73,9 @@ def trilinear(clips: Tensor, tokens: Tensor, weights: Sequence[Tensor]) -> Tenso
         weights: three times [D]: of the clip, of the token, of their product.
     """
     of_clip, of_token, of_both = weights
-    return (clips @ of_clip)[..., None] + (tokens @ of_token)[:, None] + (clips * of_both) @ tokens.transpose(1, 2)
+    turned = tokens.transpose(1, 2)
+    # As matrices of one column and one row: counters of multiply-adds do not know products with a vector.
+    return clips @ of_clip[:, None] + of_token[None] @ turned + (clips * of_both) @ turned
 
 
 def read_both_ways(fit: Tensor, clips: Tensor, clip_mask: Tensor, tokens: Tensor, token_mask: Tensor) -> Tensor:
