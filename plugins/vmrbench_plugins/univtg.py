@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.parts.anchor_losses import anchor_label_loss, anchor_span_losses
 from vmrbench.parts.context_query import WeightedPool
 from vmrbench.parts.contrast import cosines, salient_contrast
 from vmrbench.parts.convolution import ConvolutionStack
@@ -41,7 +41,6 @@ from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.saliency import draw_clips
 from vmrbench.parts.temporal import clip_rows
 from vmrbench.parts.top_moments import top_moments
-from vmrbench.spans import generalised_iou
 from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.trim.anchor_labels import anchor_labels, anchors
 from vmrbench.types import AxisMoments, Batch, DistillTargets
@@ -170,12 +169,13 @@ class UniVtg(nn.Module):
         column is the salient clip; without them both come from the moments.
         """
         labels, weights = anchor_labels(batch, self.options.anchor), self.options.weights
-        span, giou = _span_losses(self._moments(outputs, batch)[labels.inside], labels.spans[labels.inside])
+        span, giou = anchor_span_losses(self._moments(outputs, batch), labels.spans, labels.inside)
+        label = anchor_label_loss(outputs.logits, labels.inside, batch.clip_mask, weights.outside)
         within, between = self._contrast(outputs, labels.inside, batch)
         return {
             "span": weights.span * span,
             "giou": weights.giou * giou,
-            "label": weights.label * _label_loss(outputs.logits, labels.inside, batch.clip_mask, weights.outside),
+            "label": weights.label * label,
             "within": weights.within * within,
             "between": weights.between * between,
         }
@@ -227,21 +227,6 @@ class UniVtg(nn.Module):
         return salient_contrast(outputs.clips, sentences, grades, batch.clip_mask, salient[:, 0], heat)
 
 
-def _span_losses(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Smooth L1 distance of both ends, and 1 - generalised IoU, each [N, 2] by [N, 2]; means, 0 where N is 0."""
-    count = max(len(found), 1)
-    overlap = generalised_iou(found[:, None], wanted[:, None])
-    return F.smooth_l1_loss(found, wanted, reduction="sum") / count, (1 - overlap).sum() / count
-
-
-def _label_loss(logits: Tensor, inside: Tensor, clip_mask: Tensor, outside: float) -> Tensor:
-    """Cross-entropy of every real clip, weighted where it lies outside; mean over clips, not over weights."""
-    weight = torch.where(inside, 1.0, outside) * clip_mask
-    return (
-        F.binary_cross_entropy_with_logits(logits, inside.to(logits.dtype), weight, reduction="sum") / clip_mask.sum()
-    )
-
-
 LAYER = r"transformer[.]encoder[.]layers[.](\d+)[.]"
 OFFICIAL_KEYS = [
     (rf"{LAYER}self_attn[.](.+)", r"encoder.layers.\1.attention.\2"),
@@ -259,7 +244,7 @@ OFFICIAL_KEYS = [
     (r"class_embed[.](layers[.]\d+[.]\w+)", r"label_head.\1"),
     (r"weightedpool[.]weight", r"pool.weight"),
 ]
-# Ours, for small features on a CPU.
+# Ours, for small features on a CPU; scaled rows let the two time channels be seen beside features of unit variance.
 SMALL: Mapping[str, Any] = {
     "hidden": 64,
     "heads": 4,
