@@ -267,7 +267,7 @@ TRAINING: Mapping[str, Mapping[str, Any]] = {
         "drop_epoch": 80,
         "clip_norm": 0.1,
     },
-    "small": {"base_epochs": 12, "batch_size": 16, "learning_rate": 1e-3},
+    "small": {"base_epochs": 9, "batch_size": 16, "learning_rate": 1e-3},
 }
 
 SPEC = BackboneSpec(

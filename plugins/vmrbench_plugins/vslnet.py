@@ -253,7 +253,8 @@ SMALL: Mapping[str, Any] = {
     "characters": False,
     "top_k": 10,
 }
-# The same for every data set. Published with decay of weights only, not of biases and norms.
+# The same for every data set. Published with decay of weights only, not of biases and norms. That of `small` is ours: in
+# a trial on the simulated data nine epochs at 1e-3 learnt little of what nine at 3e-3 did.
 PUBLISHED: Mapping[str, Any] = {
     "base_epochs": 100,
     "batch_size": 16,
@@ -281,7 +282,7 @@ SPEC = BackboneSpec(
     presets=PRESETS,
     training={
         **dict.fromkeys((name for name in PRESETS if name != "small"), PUBLISHED),
-        "small": {"base_epochs": 12, "batch_size": 16, "learning_rate": 1e-3},
+        "small": {"base_epochs": 9, "batch_size": 16, "learning_rate": 3e-3},
     },
     key_map=rename_keys(OFFICIAL_KEYS),
 )
