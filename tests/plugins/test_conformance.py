@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from vmrbench.catalog import load_catalog, make_options
+from vmrbench.cost.cross_check import cross_check
 from vmrbench.specs import BackboneSpec, Dims, TrimDims, TrimmerSpec
 from vmrbench.testing.conformance import check_backbone, check_trimmer
+from vmrbench.testing.factories import make_batch
 
 CATALOG = load_catalog()
 BACKBONES = [pytest.param(offer.spec, id=name) for name, offer in CATALOG.backbones.items()]
@@ -27,6 +29,13 @@ def test_every_backbone_has_published_presets(spec: BackboneSpec) -> None:
 def test_every_preset_of_a_backbone_makes_options(spec: BackboneSpec) -> None:
     for preset in spec.presets:
         assert isinstance(make_options(spec, preset, {}, preset), spec.options)
+
+
+@pytest.mark.parametrize("spec", BACKBONES)
+def test_both_counters_of_multiply_adds_agree(spec: BackboneSpec) -> None:
+    model = spec.build(make_options(spec, "small", {}, spec.name), Dims(video=16, text=12)).eval()
+
+    assert cross_check(model, make_batch([9])).ratio == pytest.approx(1, rel=0.01)
 
 
 @pytest.mark.parametrize("overrides", [{"bidirectional": True, "lstm_layers": 2}, {"proposals": "conv"}])
@@ -56,6 +65,20 @@ def test_variants_of_snag_conform(overrides: dict[str, object]) -> None:
     spec = CATALOG.backbones["snag"].spec
 
     check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "snag"))
+
+
+@pytest.mark.parametrize("overrides", [{"tef": False}, {"text_position": True}, {"anchor": 1.0}])
+def test_variants_of_univtg_conform(overrides: dict[str, object]) -> None:
+    spec = CATALOG.backbones["univtg"].spec
+
+    check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "univtg"))
+
+
+@pytest.mark.parametrize("overrides", [{"predictor": "transformer"}, {"vocabulary": 5}, {"top_k": 1}])
+def test_variants_of_vslnet_conform(overrides: dict[str, object]) -> None:
+    spec = CATALOG.backbones["vslnet"].spec
+
+    check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "vslnet"))
 
 
 @pytest.mark.parametrize("embedding", [10, None])

@@ -47,7 +47,7 @@ class AnchorDecoderLayer(nn.Module):
         dropout: of attention weights and of every residual branch.
         placed: see `AnchorCrossAttention`; true for the first layer of a decoder.
         activation: of the feed-forward block.
-        drop_path: the dropout of a residual branch drops it whole, sample by sample.
+        drop_path: where given, a residual branch is dropped whole, sample by sample, at this rate instead.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class AnchorDecoderLayer(nn.Module):
         *,
         placed: bool,
         activation: Activation = "relu",
-        drop_path: bool = False,
+        drop_path: float | None = None,
     ) -> None:
         super().__init__()
         self.self_attention = SlotSelfAttention(width, heads, dropout)
@@ -68,7 +68,7 @@ class AnchorDecoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
-        self.dropout = residual_dropout(dropout, drop_path=drop_path)
+        self.dropout = residual_dropout(dropout, drop_path)
 
     def forward(
         self,
@@ -119,7 +119,7 @@ class AnchorDecoder(nn.Module):
         dropout: float,
         *,
         activation: Activation = "relu",
-        drop_path: bool = False,
+        drop_path: float | None = None,
         wide: bool = False,
         moved: bool = False,
     ) -> None:

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["relu", "prelu"]
+Activation = Literal["relu", "prelu", "gelu"]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "prelu": nn.PReLU, "gelu": nn.GELU}
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None, dropout: float) -> Tensor:
@@ -63,7 +64,7 @@ class FeedForward(nn.Module):
         width: D.
         inner: width between the layers.
         dropout: after the activation.
-        activation: `relu`, or `prelu` with one learned slope.
+        activation: `relu`, `gelu`, or `prelu` with one learned slope.
     """
 
     def __init__(self, width: int, inner: int, dropout: float = 0.0, activation: Activation = "relu") -> None:
@@ -71,7 +72,7 @@ class FeedForward(nn.Module):
         self.expand = nn.Linear(width, inner)
         self.contract = nn.Linear(inner, width)
         self.dropout = nn.Dropout(dropout)
-        self.activation = nn.PReLU() if activation == "prelu" else nn.ReLU()
+        self.activation = ACTIVATIONS[activation]()
 
     def forward(self, rows: Tensor) -> Tensor:
         """[..., D] to [..., D]."""

@@ -24,7 +24,7 @@ class CrossEncoderLayer(nn.Module):
         inner: width inside the feed-forward block.
         dropout: of attention weights and of every residual branch.
         activation: of the feed-forward block.
-        drop_path: the dropout of a residual branch drops it whole, sample by sample.
+        drop_path: where given, a residual branch is dropped whole, sample by sample, at this rate instead.
 
     Source:
         Moon et al., QD-DETR, 2023, as in its code.
@@ -38,14 +38,14 @@ class CrossEncoderLayer(nn.Module):
         dropout: float,
         *,
         activation: Activation = "relu",
-        drop_path: bool = False,
+        drop_path: float | None = None,
     ) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(width, heads, dropout)
         self.feed_forward = FeedForward(width, inner, dropout, activation)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
-        self.dropout = residual_dropout(dropout, drop_path=drop_path)
+        self.dropout = residual_dropout(dropout, drop_path)
 
     def forward(self, rows: Tensor, position: Tensor, source: Tensor, placed_source: Tensor, mask: Tensor) -> Tensor:
         """[B, N, D] rows that have read the source.
@@ -77,7 +77,7 @@ class CrossEncoder(nn.Module):
         dropout: float,
         *,
         activation: Activation = "relu",
-        drop_path: bool = False,
+        drop_path: float | None = None,
         official_padding: bool = False,
     ) -> None:
         super().__init__()

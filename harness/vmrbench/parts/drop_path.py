@@ -24,6 +24,6 @@ class DropPath(nn.Module):
         return branch * kept / (1 - self.rate)
 
 
-def residual_dropout(rate: float, *, drop_path: bool) -> nn.Module:
-    """What stands before a residual sum: dropout of single values, or of whole branches if `drop_path`."""
-    return DropPath(rate) if drop_path else nn.Dropout(rate)
+def residual_dropout(rate: float, drop_path: float | None) -> nn.Module:
+    """What stands before a residual sum: dropout of single values, or of whole branches at rate `drop_path`."""
+    return nn.Dropout(rate) if drop_path is None else DropPath(drop_path)

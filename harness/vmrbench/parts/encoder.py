@@ -17,7 +17,7 @@ class EncoderLayer(nn.Module):
         inner: width inside the feed-forward block.
         dropout: of attention weights and of every residual branch.
         activation: of the feed-forward block.
-        drop_path: the dropout of a residual branch drops it whole, sample by sample.
+        drop_path: where given, a residual branch is dropped whole, sample by sample, at this rate instead.
     """
 
     def __init__(
@@ -28,14 +28,14 @@ class EncoderLayer(nn.Module):
         dropout: float,
         *,
         activation: Activation = "relu",
-        drop_path: bool = False,
+        drop_path: float | None = None,
     ) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(width, heads, dropout)
         self.feed_forward = FeedForward(width, inner, dropout, activation)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
-        self.dropout = residual_dropout(dropout, drop_path=drop_path)
+        self.dropout = residual_dropout(dropout, drop_path)
 
     def forward(self, rows: Tensor, position: Tensor, row_mask: Tensor) -> Tensor:
         """[B, S, D] from rows and position [B, S, D], row_mask [B, S] true for real rows."""
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
         dropout: float,
         *,
         activation: Activation = "relu",
-        drop_path: bool = False,
+        drop_path: float | None = None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(

@@ -93,12 +93,13 @@ class LearnedPosition(nn.Module):
         places: longest sequence it can place.
         width: D of the rows.
         dropout: of the result.
+        norm: false for the bare sum.
     """
 
-    def __init__(self, places: int, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, places: int, width: int, dropout: float = 0.0, *, norm: bool = True) -> None:
         super().__init__()
         self.embedding = nn.Embedding(places, width)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -115,7 +116,10 @@ class LearnedPosition(nn.Module):
         """
         places = self.embedding.num_embeddings
         if rows.shape[1] > places:
-            raise DataError(f"a query has {rows.shape[1]} tokens, and its learned position knows {places}; cut queries")
+            raise DataError(
+                f"a video or query has {rows.shape[1]} rows, and its learned position knows {places}; cut or resample "
+                "it, or build the backbone with more places"
+            )
         place = torch.arange(rows.shape[1], device=rows.device)
         out: Tensor = self.dropout(self.norm(rows + self.embedding(place)))
         return out

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vmrbench.parts.context_query import read_both_ways, trilinear
+from vmrbench.parts.convolution import SeparableConvolutions, hide_padding
+
 
 class PrivateEncoder(nn.Module):
     """Convolutions and self-attention over the clips, then context-query attention with the words.
@@ -16,11 +19,7 @@ class PrivateEncoder(nn.Module):
     def __init__(self, video_width: int, text_width: int, width: int, *, layers: int = 4, heads: int = 4) -> None:
         super().__init__()
         self.video_in, self.text_in = nn.Linear(video_width, width), nn.Linear(text_width, width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
-        self.convolutions = nn.ModuleList(
-            nn.Sequential(nn.Conv1d(width, width, 7, padding=3, groups=width), nn.Conv1d(width, width, 1), nn.ReLU())
-            for _ in range(layers)
-        )
+        self.convolutions = SeparableConvolutions(width, layers, 7)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
         self.trilinear = nn.Parameter(torch.randn(3, width) / width**0.5)
@@ -38,24 +37,12 @@ class PrivateEncoder(nn.Module):
         """
         hidden = self._encode(self.video_in(video), clip_mask)
         words = self._encode(self.text_in(query), query_mask)
-        return self._fuse(hidden, words, clip_mask, query_mask)
+        fit = trilinear(hidden, words, self.trilinear.unbind())
+        mixed: Tensor = self.mix(read_both_ways(fit, hidden, clip_mask, words, query_mask))
+        return mixed
 
     def _encode(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        visible = mask[..., None].to(hidden.dtype)
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            hidden = hidden + convolution((norm(hidden) * visible).transpose(1, 2)).transpose(1, 2)
+        hidden = self.convolutions(hidden, mask)
         normed = self.attention_norm(hidden)
         attended = self.attention(normed, normed, normed, key_padding_mask=~mask, need_weights=False)[0]
-        encoded: Tensor = (hidden + attended) * visible
-        return encoded
-
-    def _fuse(self, hidden: Tensor, words: Tensor, clip_mask: Tensor, query_mask: Tensor) -> Tensor:
-        of_clip, of_word, of_both = self.trilinear
-        score = (hidden @ of_clip)[..., None] + (words @ of_word)[:, None] + (hidden * of_both) @ words.transpose(1, 2)
-        lowest = torch.finfo(score.dtype).min
-        over_words = score.masked_fill(~query_mask[:, None], lowest).softmax(2)
-        over_clips = score.masked_fill(~clip_mask[..., None], lowest).softmax(1)
-        read = over_words @ words
-        echoed = over_words @ (over_clips.transpose(1, 2) @ hidden)
-        mixed: Tensor = self.mix(torch.cat([hidden, read, hidden * read, hidden * echoed], dim=-1))
-        return mixed
+        return hide_padding(hidden + attended, mask)

@@ -35,7 +35,7 @@ def saliency_pairs(share: Tensor, clip_mask: Tensor, count: int) -> SaliencyPair
     inside = clips_inside(share, clip_mask)
     outside = (share <= 0) & clip_mask
     valid = (inside.any(1) & outside.any(1))[:, None].expand(-1, count)
-    return SaliencyPairs(positive=_draw(inside, count), negative=_draw(outside, count), valid=valid)
+    return SaliencyPairs(positive=draw_clips(inside, count), negative=draw_clips(outside, count), valid=valid)
 
 
 def clips_inside(share: Tensor, clip_mask: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def saliency_hinge(scores: Tensor, pairs: SaliencyPairs, margin: float) -> Tenso
     return 2 * ((margin + gap).clamp(min=0) * pairs.valid).mean()
 
 
-def _draw(chosen: Tensor, count: int) -> Tensor:
-    """[B, P] indices of true entries of chosen [B, L], each equally likely."""
+def draw_clips(chosen: Tensor, count: int) -> Tensor:
+    """[B, P] indices of true entries of chosen [B, L], each equally likely; of any entry where none is true."""
     noise = torch.rand(len(chosen), count, chosen.shape[1], device=chosen.device)
     return noise.masked_fill(~chosen[:, None], -1).argmax(2)

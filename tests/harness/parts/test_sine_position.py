@@ -29,5 +29,5 @@ def test_padding_does_not_move_real_rows() -> None:
 
 
 def test_a_query_longer_than_its_places_is_refused() -> None:
-    with pytest.raises(DataError, match="5 tokens, and its learned position knows 4"):
+    with pytest.raises(DataError, match="5 rows, and its learned position knows 4"):
         LearnedPosition(4, 8)(torch.zeros(1, 5, 8))
