@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vmrbench.models import load_official
-from vmrbench.parts.matcher import match_slots
+from vmrbench.parts.matcher import MatchCosts, match_slots
 from vmrbench.spans import span_to_centre_width
 from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.testing.batch_edits import take_samples
@@ -49,7 +49,8 @@ class DetrGolden:
     Args:
         folder: of the case.
         spec: of our backbone.
-        options: ours beside those in `SHARED_OPTIONS`.
+        options: ours beside those in `SHARED_OPTIONS`; `tef=False` takes the starts and ends of clips as they are
+            stored, which are rounded where the inputs are kept in half precision.
         keys: file in the folder that lists names and shapes of weights that `weights.npz` leaves out.
     """
 
@@ -64,9 +65,10 @@ class DetrGolden:
         )
         official = self.config["official_opt"]
         shared = {ours: official[theirs] for ours, theirs in SHARED_OPTIONS.items()}
+        chosen = spec.options(**{**shared, **(options or {})})
         # The last two stored channels are each clip's start and end; ours are made from the batch.
-        dims = Dims(video=self.inputs["src_vid"].shape[-1] - 2, text=self.inputs["src_txt"].shape[-1])
-        self.model = spec.build(spec.options(**{**shared, **(options or {})}), dims).eval()
+        self.width = self.inputs["src_vid"].shape[-1] - (2 if chosen.tef else 0)
+        self.model = spec.build(chosen, Dims(video=self.width, text=self.inputs["src_txt"].shape[-1])).eval()
         load_official(self.model, self._weights(folder, keys), spec.key_map)
         self.batch = self._batch()
 
@@ -83,7 +85,7 @@ class DetrGolden:
         labels = {"pos": "saliency_pos_labels", "neg": "saliency_neg_labels", "all": "saliency_all_labels"}
         known = {ours: self.losses.get(f"target.{theirs}") for ours, theirs in labels.items()}
         return even_batch(
-            clips[..., :-2],
+            clips[..., : self.width],
             clip_mask > 0,
             query,
             query_mask > 0,
@@ -110,11 +112,11 @@ def assert_outputs_equal(golden: DetrGolden) -> None:
         assert error(slots.spans, golden.outputs[f"{name}pred_spans"]) < TOLERANCE
 
 
-def assert_assignments_equal(golden: DetrGolden) -> None:
-    """Which slot of the last layer answers for which true moment."""
+def assert_assignments_equal(golden: DetrGolden, costs: MatchCosts | None = None, *, ends: bool = False) -> None:
+    """Which slot of the last layer answers for which true moment. costs: of the matching; default those in options."""
     truth = [span_to_centre_width(spans) for spans in moment_fractions(golden.batch)]
 
-    matching = match_slots(golden.model(golden.batch).slots, truth, golden.model.options.match)
+    matching = match_slots(golden.model(golden.batch).slots, truth, costs or golden.model.options.match, ends=ends)
 
     for row in range(len(truth)):
         here = matching.sample == row
@@ -126,7 +128,8 @@ def assert_losses_equal(golden: DetrGolden, more: Mapping[str, float] | None = N
     """Every weighted term, and that there is no other. more: expected terms beside those with an official weight."""
     terms = golden.model.loss(golden.model(golden.batch), golden.batch)
 
-    weights = golden.config["weight_dict"]
+    # A few originals weigh terms that they then do not compute.
+    weights = {k: w for k, w in golden.config["weight_dict"].items() if f"loss.{k}" in golden.losses}
     official = {k.removeprefix("loss_"): w * float(golden.losses[f"loss.{k}"]) for k, w in weights.items()}
     found = {name: float(term.detach()) for name, term in terms.items()}
     assert found == pytest.approx({**official, **(more or {})}, rel=TOLERANCE)
