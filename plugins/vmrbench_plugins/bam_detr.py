@@ -1,14 +1,16 @@
 """BAM-DETR.
 
-Paper: Lee, Byun, BAM-DETR: Boundary-Aligned Moment Detection Transformer for Temporal Sentence Grounding in Videos, 2024.
+Paper: Lee, Byun, BAM-DETR: Boundary-Aligned Moment Detection Transformer for Temporal Sentence Grounding in Videos,
+2024.
 Code: github.com/Pilhyeon/BAM-DETR at 914b3e710afdde813f1ba2979da3c69e28f4c549; licence MIT.
 
 What differs, and why:
 - the negative pass, which stops after the encoder, and the heads of auxiliary layers run in `loss` only;
 - so do the label heads: the quality ranks moments, and in the published configuration labels weigh nothing;
-- what the original computes and never reads is left out: a text encoder with a token of its own, and waves of the
-  boundaries. Their weights are kept, see `Unread`, so that official files load and sizes are equal;
-- learned anchors are kept inside the video by a bounded copy, not overwritten at every forward; the gradient is the same;
+- what the original computes and never reads is left out: a text encoder with a token of its own, waves of the
+  boundaries, and maps of attention by weights drawn anew at every call. The weights that its files hold are kept, see
+  `Unread`, so that they load and sizes are equal;
+- learned anchors are bounded by the video in a copy, not overwritten at every forward; the gradient is the same;
 - the sine embedding of anchors is as wide as the model, not 256 whatever the width;
 - the two temporal channels come from the batch's own times, so that trimmed videos keep theirs;
 - videos are not cut to 75 clips, and features are not normalised here: both belong to the data;
@@ -43,7 +45,7 @@ from vmrbench.parts.anchors import fraction_logits
 from vmrbench.parts.boundary_decoder import BoundaryDecoder, BoundarySlots, anchor_ends
 from vmrbench.parts.criterion import SetWeights, numbered_terms, set_losses
 from vmrbench.parts.cross_encoder import CrossEncoder
-from vmrbench.parts.detr_keys import anchor_decoder_keys, encoder_keys, surrounding_keys
+from vmrbench.parts.detr_keys import boundary_decoder_keys, encoder_keys, surrounding_keys
 from vmrbench.parts.encoder import Encoder
 from vmrbench.parts.global_token import with_global_token
 from vmrbench.parts.heads import DotSaliency, Mlp, input_projection
@@ -129,15 +131,15 @@ class Outputs:
 
 
 class Unread(nn.Module):
-    """Weights that official files hold and the official model trains or carries along, but no output depends on."""
+    """Weights that official files hold, although nothing the official model gives depends on them."""
 
     def __init__(self, options: BamDetrOptions) -> None:
         super().__init__()
         width = options.hidden
         layer = (width, options.heads, options.inner, options.dropout)
         self.text_encoder = Encoder(options.encoder_layers, *layer, activation="prelu")
-        self.text_token, self.text_token_position = (nn.Parameter(torch.randn(width)) for _ in range(2))
-        self.start_wave_scale, self.end_wave_scale = Mlp(width, width, width), Mlp(width, width, width)
+        self.text_token, self.text_pos = (nn.Parameter(torch.randn(width)) for _ in range(2))
+        self.wave_scale_1, self.wave_scale_2 = (Mlp(width, width, width) for _ in range(2))
         self.boundary_position = Mlp(width, width, width)
         self.boundary_norms = nn.ModuleList(
             nn.ModuleList(nn.LayerNorm(width) for _ in range(2)) for _ in range(options.decoder_layers)
@@ -158,9 +160,7 @@ class BamDetr(nn.Module):
         self.video_projection = input_projection(video, width, options.projections, options.input_dropout)
         self.text_projection = input_projection(dims.text, width, options.projections, options.input_dropout)
         self.text_position = LearnedPosition(options.max_tokens, width, options.input_dropout)
-        self.cross_encoder = CrossEncoder(
-            options.encoder_layers, *layer, activation="prelu", official_padding=padding
-        )
+        self.cross_encoder = CrossEncoder(options.encoder_layers, *layer, activation="prelu", official_padding=padding)
         self.encoder = Encoder(options.encoder_layers, *layer, activation="prelu")
         self.decoder = BoundaryDecoder(options.decoder_layers, *layer, official_padding=padding)
         xavier_weights(self.cross_encoder, self.encoder, self.decoder)
@@ -184,7 +184,7 @@ class BamDetr(nn.Module):
         clips, tokens = self._project(batch)
         position = self._position(batch)
         local, summary, memory = self._fuse(clips, position, tokens, batch.query_mask, batch.clip_mask)
-        slots = self.slots.weight.unflatten(-1, (3, -1)).expand(len(clips), -1, -1, -1)
+        slots = self.slots.weight.reshape(-1, 3, self.options.hidden).expand(len(clips), -1, -1, -1)
         anchors = self._anchors().expand(len(clips), -1, -1)
         decoded = self.decoder(slots, anchors, self.refine, local, memory, position, batch.clip_mask)
         return Outputs(
@@ -251,10 +251,12 @@ class BamDetr(nn.Module):
 
     def _anchors(self) -> Tensor:
         """[Q, 3] learned anchors, as fractions, that reach no further than the video; the bound bends no gradient."""
-        point, before, after = self.anchors.weight.detach().unbind(-1)
+        free = self.anchors.weight.detach()
+        point, before, after = free.unbind(-1)
         furthest = fraction_logits(1 - point.sigmoid())
         inside = torch.stack([point, torch.minimum(before, point), torch.minimum(after, furthest)], dim=-1)
-        return (self.anchors.weight + (inside - self.anchors.weight).detach()).sigmoid()
+        # In this order the bounded values are exact: what just reaches the end of the video must not round beyond it.
+        return (inside + (self.anchors.weight - free)).sigmoid()
 
     def _project(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Clips [B, L, D] and query tokens [B, T, D]."""
@@ -289,35 +291,17 @@ def _spans(anchors: Tensor) -> Tensor:
     return span_to_centre_width(anchor_ends(anchors))
 
 
-_BOUNDARY_LAYER = r"transformer[.]decoder[.]boundary_layers[.](\d+[.]\d+)[.]"
-_DECODER = r"transformer[.]decoder[.]"
 OFFICIAL_KEYS = [
     *encoder_keys("transformer.t2v_encoder", "cross_encoder"),
     *encoder_keys("transformer.encoder", "encoder"),
     *encoder_keys("transformer.txt_encoder", "unread.text_encoder"),
-    (rf"{_BOUNDARY_LAYER}boundary_deformation[.]point_weights[.](.+)", r"decoder.boundary_layers.\1.attention.weight.\2"),
-    (rf"{_BOUNDARY_LAYER}boundary_deformation[.]point_offsets[.](.+)", r"decoder.boundary_layers.\1.attention.offset.\2"),
-    (rf"{_BOUNDARY_LAYER}boundary_deformation[.]value_proj[.](.+)", r"decoder.boundary_layers.\1.attention.value.\2"),
-    (rf"{_BOUNDARY_LAYER}boundary_deformation[.]output_proj[.](.+)", r"decoder.boundary_layers.\1.attention.out_proj.\2"),
-    (rf"{_BOUNDARY_LAYER}linear1[.](.+)", r"decoder.boundary_layers.\1.feed_forward.expand.\2"),
-    (rf"{_BOUNDARY_LAYER}linear2[.](.+)", r"decoder.boundary_layers.\1.feed_forward.contract.\2"),
-    (rf"{_BOUNDARY_LAYER}activation[.](.+)", r"decoder.boundary_layers.\1.feed_forward.activation.\2"),
-    (rf"{_BOUNDARY_LAYER}norm1[.](.+)", r"unread.boundary_norms.\1.\2"),
-    (rf"{_BOUNDARY_LAYER}norm2[.](.+)", r"decoder.boundary_layers.\1.norm1.\2"),
-    (rf"{_BOUNDARY_LAYER}norm3[.](.+)", r"decoder.boundary_layers.\1.norm2.\2"),
-    (rf"{_DECODER}boundary_conv_left[.]0[.](.+)", r"decoder.start_features.near.layers.0.\1"),
-    (rf"{_DECODER}boundary_conv_left[.]2[.](.+)", r"decoder.start_features.near.layers.1.\1"),
-    (rf"{_DECODER}boundary_conv_left[.]4[.](.+)", r"decoder.start_features.last.conv.\1"),
-    (rf"{_DECODER}boundary_conv_right[.]0[.](.+)", r"decoder.end_features.near.layers.0.\1"),
-    (rf"{_DECODER}boundary_conv_right[.]2[.](.+)", r"decoder.end_features.near.layers.1.\1"),
-    (rf"{_DECODER}boundary_conv_right[.]4[.](.+)", r"decoder.end_features.last.conv.\1"),
-    (rf"{_DECODER}query_scale[.]0[.](.+)", r"decoder.wave_scale.\1"),
-    (rf"{_DECODER}query_scale[.]1[.](.+)", r"unread.start_wave_scale.\1"),
-    (rf"{_DECODER}query_scale[.]2[.](.+)", r"unread.end_wave_scale.\1"),
-    (rf"{_DECODER}ref_point_head_boundary[.](.+)", r"unread.boundary_position.\1"),
-    *anchor_decoder_keys("transformer.decoder", "decoder"),
+    (r"global_rep_(token|pos)_txt", r"unread.text_\1"),
+    (r"transformer[.]decoder[.]query_scale[.]([12])[.](.+)", r"unread.wave_scale_\1.\2"),
+    (r"transformer[.]decoder[.]ref_point_head_boundary[.](.+)", r"unread.boundary_position.\1"),
+    (r"transformer[.]decoder[.]boundary_layers[.](\d+[.]\d+)[.]norm1[.](\w+)", r"unread.boundary_norms.\1.\2"),
+    *boundary_decoder_keys("transformer.decoder", "decoder"),
     # The original holds these under two names.
-    (rf"(?:{_DECODER}bbox_embed|span_embed)[.](.+)", r"refine.\1"),
+    (r"(?:transformer[.]decoder[.]bbox_embed|span_embed)[.](.+)", r"refine.\1"),
     (r"(?:transformer[.])?saliency_proj1[.](.+)", r"saliency_head.clips.\1"),
     (r"(?:transformer[.])?saliency_proj2[.](.+)", r"saliency_head.summary.\1"),
     (r"transformer[.]tgt_embed[.](.+)", r"slots.\1"),
@@ -326,8 +310,6 @@ OFFICIAL_KEYS = [
     (r"quality_pred[.](.+)", r"quality.mlp.\1"),
     (r"global_rep_token", r"global_token"),
     (r"global_rep_pos", r"global_position"),
-    (r"global_rep_token_txt", r"unread.text_token"),
-    (r"global_rep_pos_txt", r"unread.text_token_position"),
     *surrounding_keys(),
 ]
 # Ours, for small features and few epochs on a CPU, as that of QD-DETR.

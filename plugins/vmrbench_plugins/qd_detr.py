@@ -197,9 +197,7 @@ class QdDetr(nn.Module):
         """The encoded global token [B, D] and the encoded clips [B, L, D] for a query."""
         placed = tokens + self.text_position(tokens) if self.options.text_position else tokens
         clips = self.cross_encoder(clips, position, clip_mask, tokens, placed, query_mask)
-        memory = self.encoder(
-            *with_global_token(self.global_token, self.global_position, clips, position, clip_mask)
-        )
+        memory = self.encoder(*with_global_token(self.global_token, self.global_position, clips, position, clip_mask))
         return memory[:, 0], memory[:, 1:]
 
     def _negatives(self, outputs: Outputs, batch: Batch) -> NegativePairs | None:

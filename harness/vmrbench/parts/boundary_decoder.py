@@ -9,8 +9,8 @@ Source: Lee and Byun, BAM-DETR, 2024, as in its code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,6 @@ from vmrbench.parts.convolution import ConvolutionStack, Pointwise
 from vmrbench.parts.heads import Mlp
 from vmrbench.parts.point_attention import PointAttention
 from vmrbench.spans import span_to_centre_width
-
-POINT, START, END = 0, 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +93,7 @@ class BoundaryDecoder(nn.Module):
             AnchorDecoderLayer(*shape, placed=not place, activation="prelu") for place in range(layers)
         )
         self.boundary_layers = nn.ModuleList(
-            nn.ModuleList(BoundaryLayer(*shape, official_padding=official_padding) for _ in (START, END))
+            nn.ModuleList(BoundaryLayer(*shape, official_padding=official_padding) for _ in range(2))
             for _ in range(layers)
         )
         self.start_features, self.end_features = BoundaryFeatures(width), BoundaryFeatures(width)
@@ -107,7 +105,7 @@ class BoundaryDecoder(nn.Module):
         self,
         slots: Tensor,
         anchors: Tensor,
-        refine: Sequence[Sequence[nn.Module]] | nn.ModuleList,
+        refine: nn.ModuleList,
         clips: Tensor,
         memory: Tensor,
         position: Tensor,
@@ -127,18 +125,18 @@ class BoundaryDecoder(nn.Module):
         boundaries = [features(clips, seen) for features in (self.start_features, self.end_features)]
         sources = [torch.cat([memory, features], dim=-1) for features in boundaries]
         point, *ends = slots.unbind(2)
-        hidden, arrived = [], []
-        for place, layer in enumerate(self.layers):
-            embedded = self._embed(anchors, point, first=place == 0)
-            point = layer(point, *embedded, memory, position, mask)
-            heads = refine[place]
-            moved = _move(anchors, heads[POINT](point), None, None)
+        hidden: list[Tensor] = []
+        arrived: list[Tensor] = []
+        for layer, pair, heads in zip(self.layers, self.boundary_layers, refine, strict=True):
+            move_point, *move_ends = cast(nn.ModuleList, heads)
+            point = layer(point, *self._embed(anchors, point, first=not hidden), memory, position, mask)
+            moved = _move(anchors, move_point(point), None, None)
             edges = anchor_ends(moved.detach()).clamp(0, 1).unbind(-1)
-            steps = zip(self.boundary_layers[place], ends, edges, sources, strict=True)
+            steps = zip(cast(nn.ModuleList, pair), ends, edges, sources, strict=True)
             ends = [step(end, edge, source, mask) for step, end, edge, source in steps]
-            reached = _move(moved.detach(), None, heads[START](ends[0]), heads[END](ends[1]))
+            reached = _move(moved.detach(), None, *(move(end) for move, end in zip(move_ends, ends, strict=True)))
             hidden.append(torch.stack([point, *ends], dim=2))
-            arrived.append(torch.cat([moved[..., :START], reached[..., START:]], dim=-1))
+            arrived.append(torch.cat([moved[..., :1], reached[..., 1:]], dim=-1))
             anchors = reached.detach()
         return BoundarySlots(
             hidden=torch.stack(hidden), anchors=torch.stack(arrived), boundaries=torch.stack(boundaries, dim=2)

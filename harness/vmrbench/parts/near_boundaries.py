@@ -35,9 +35,7 @@ def near_boundaries(moments: Sequence[Tensor], clip_mask: Tensor, *, official_pa
     return torch.stack(near, dim=-1)
 
 
-def near_boundary_loss(
-    features: Tensor, near: Tensor, clip_mask: Tensor, *, official_padding: bool = False
-) -> Tensor:
+def near_boundary_loss(features: Tensor, near: Tensor, clip_mask: Tensor, *, official_padding: bool = False) -> Tensor:
     """Half the mean cross-entropy of near clips plus half that of the others, averaged over start and end and samples.
 
     The probability of a clip is the mean of the hyperbolic tangent of its features.

@@ -67,4 +67,4 @@ class PointAttention(nn.Module):
 def _pick(values: Tensor, rows: Tensor) -> Tensor:
     """[B, heads, Q, P, C] the rows [B, heads, Q, P] of values [B, heads, L, C]."""
     flat = rows.flatten(2)[..., None].expand(-1, -1, -1, values.shape[-1])
-    return values.gather(2, flat).unflatten(2, rows.shape[2:])
+    return values.gather(2, flat).reshape(*rows.shape, -1)

@@ -39,7 +39,7 @@ def quality_slots(quality: Tensor, spans: Tensor) -> Slots:
 
 
 def quality_loss(quality: Tensor, overlap: Tensor) -> Tensor:
-    """Distance of the quality foretold and the IoU: the mean over good, fair and poor moments each, then over the three.
+    """Distance of the quality foretold and the IoU: mean over good, fair and poor moments each, then over the three.
 
     The means are taken over the batch; a kind that it lacks counts 0.
 
