@@ -38,6 +38,7 @@ from vmrbench.parts.criterion import SetWeights, set_losses
 from vmrbench.parts.cross_encoder import CrossEncoder
 from vmrbench.parts.detr_keys import anchor_decoder_keys, encoder_keys, surrounding_keys
 from vmrbench.parts.encoder import Encoder
+from vmrbench.parts.global_token import with_global_token
 from vmrbench.parts.heads import DotSaliency, SlotHeads, input_projection
 from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.key_map import rename_keys
@@ -196,10 +197,7 @@ class QdDetr(nn.Module):
         """The encoded global token [B, D] and the encoded clips [B, L, D] for a query."""
         placed = tokens + self.text_position(tokens) if self.options.text_position else tokens
         clips = self.cross_encoder(clips, position, clip_mask, tokens, placed, query_mask)
-        first = clips.new_zeros(len(clips), 1, 1)
-        rows = torch.cat([first + self.global_token, clips], dim=1)
-        places = torch.cat([first + self.global_position, position], dim=1)
-        memory = self.encoder(rows, places, torch.cat([torch.ones_like(clip_mask[:, :1]), clip_mask], dim=1))
+        memory = self.encoder(*with_global_token(self.global_token, self.global_position, clips, position, clip_mask))
         return memory[:, 0], memory[:, 1:]
 
     def _negatives(self, outputs: Outputs, batch: Batch) -> NegativePairs | None:

@@ -7,7 +7,7 @@ Source: Liu et al., DAB-DETR, 2022, as QD-DETR and its relatives use it. How a r
 | QD-DETR, CG-DETR, TR-DETR | nothing: slots start at zero, anchors are learned, `refine` is a head of its own |
 | UVCOM | `slots`, and `moved=True`: predictions start from the anchors after each layer |
 | EaTR | `slots`, `anchors` by sample, `wide=True`, `fuse`, and its span head as `refine` |
-| BAM-DETR | its own loop over `AnchorDecoderLayer`: its anchors have three numbers |
+| BAM-DETR | nothing: `parts.boundary_decoder` loops over `AnchorDecoderLayer`, its anchors have three numbers |
 """
 
 from __future__ import annotations
@@ -181,9 +181,9 @@ class AnchorDecoder(nn.Module):
         return position, wave * (self.reach(slots).sigmoid() / anchors[..., 1:])
 
 
-def refining_head(width: int) -> Mlp:
-    """A head that reads the change of an anchor from its slot, for `AnchorDecoder`; it moves nothing at first."""
-    head = Mlp(width, width, width, 2)
+def refining_head(width: int, numbers: int = 2) -> Mlp:
+    """A head that reads the change of an anchor's numbers from its slot; it moves nothing at first."""
+    head = Mlp(width, width, width, numbers)
     for parameter in head.layers[-1].parameters():
         nn.init.zeros_(parameter)
     return head

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,7 @@ class SetWeights:
 
 
 def set_losses(
-    layers: Sequence[Slots], truth: Sequence[Tensor], costs: MatchCosts, weights: SetWeights
+    layers: Sequence[Slots], truth: Sequence[Tensor], costs: MatchCosts, weights: SetWeights, *, ends: bool = False
 ) -> dict[str, Tensor]:
     """Weighted terms `span`, `giou`, `label` of the last layer; those of layer i before it end in `_i`.
 
@@ -36,21 +36,31 @@ def set_losses(
         truth: for each sample its true moments [M, 2], centre and width as fractions of the clip axis.
         costs: of the matching.
         weights: of the terms.
+        ends: the span term, and the matching, compare starts and ends rather than centres and widths.
     """
-    terms: dict[str, Tensor] = {}
-    for position, slots in enumerate(layers):
-        suffix = "" if position == len(layers) - 1 else f"_{position}"
-        for name, term in _layer_losses(slots, truth, match_slots(slots, truth, costs), weights).items():
-            terms[name + suffix] = term
-    return terms
+    matched = [_layer_losses(s, truth, match_slots(s, truth, costs, ends=ends), weights, ends) for s in layers]
+    return numbered_terms(matched)
 
 
-def _layer_losses(slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights) -> dict[str, Tensor]:
+def numbered_terms(layers: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The terms of every layer under one roof: those of the last one keep their names, those of layer i end in `_i`."""
+    last = len(layers) - 1
+    return {
+        name if place == last else f"{name}_{place}": term
+        for place, terms in enumerate(layers)
+        for name, term in terms.items()
+    }
+
+
+def _layer_losses(
+    slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights, ends: bool
+) -> dict[str, Tensor]:
     wanted = _matched_truth(truth, matching)
     found = slots.spans[matching.sample, matching.slot]
     pairs = max(len(found), 1)
-    distance = (found - wanted).abs().sum() / (2 * pairs)
-    overlap = generalised_iou(centre_width_to_span(found)[:, None], centre_width_to_span(wanted)[:, None])
+    found_ends, wanted_ends = centre_width_to_span(found), centre_width_to_span(wanted)
+    distance = (found_ends - wanted_ends if ends else found - wanted).abs().sum() / (2 * pairs)
+    overlap = generalised_iou(found_ends[:, None], wanted_ends[:, None])
     return {
         "span": weights.span * distance,
         "giou": weights.giou * (1 - overlap).sum() / pairs,

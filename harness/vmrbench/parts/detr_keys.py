@@ -32,6 +32,23 @@ _AROUND_DECODER = {
     "ref_anchor_head": "reach",
 }
 
+_BOUNDARY_LAYER = {
+    "boundary_deformation.point_weights": "attention.weight",
+    "boundary_deformation.point_offsets": "attention.offset",
+    "boundary_deformation.value_proj": "attention.value",
+    "boundary_deformation.output_proj": "attention.out_proj",
+    "linear1": "feed_forward.expand",
+    "linear2": "feed_forward.contract",
+    "activation": "feed_forward.activation",
+    "norm2": "norm1",
+    "norm3": "norm2",
+}
+_BOUNDARY_FEATURES = {
+    f"boundary_conv_{theirs}.{place}": f"{ours}_features.{name}"
+    for theirs, ours in (("left", "start"), ("right", "end"))
+    for place, name in ((0, "near.layers.0"), (2, "near.layers.1"), (4, "last.conv"))
+}
+
 
 def encoder_keys(official: str, ours: str) -> Rules:
     """Rules of an `Encoder` or `CrossEncoder`: prefix in the official state dict, prefix in ours, such as "encoder"."""
@@ -59,6 +76,19 @@ def anchor_decoder_keys(official: str, ours: str) -> Rules:
     ]
     around = [(rf"{prefix}{theirs}[.](.+)", rf"{ours}.{name}.\1") for theirs, name in _AROUND_DECODER.items()]
     return [*rules, *_after_attention(layer, ours), *around]
+
+
+def boundary_decoder_keys(official: str, ours: str) -> Rules:
+    """Rules of a `BoundaryDecoder`, which are those of an `AnchorDecoder` and more."""
+    prefix = re.escape(f"{official}.")
+    layer = rf"{prefix}boundary_layers[.](\d+[.]\d+)[.]"
+    rules = [
+        (rf"{layer}{re.escape(theirs)}[.](\w+)", rf"{ours}.boundary_layers.\1.{name}.\2")
+        for theirs, name in _BOUNDARY_LAYER.items()
+    ]
+    around = {**_BOUNDARY_FEATURES, "query_scale.0": "wave_scale"}
+    rules += [(rf"{prefix}{re.escape(theirs)}[.](.+)", rf"{ours}.{name}.\1") for theirs, name in around.items()]
+    return [*rules, *anchor_decoder_keys(official, ours)]
 
 
 def projection_keys(official: str, ours: str) -> Rules:

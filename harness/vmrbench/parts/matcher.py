@@ -33,13 +33,14 @@ class Matching:
 
 
 @torch.no_grad()
-def match_slots(slots: Slots, truth: Sequence[Tensor], costs: MatchCosts) -> Matching:
+def match_slots(slots: Slots, truth: Sequence[Tensor], costs: MatchCosts, *, ends: bool = False) -> Matching:
     """The assignment of least cost, sample by sample.
 
     Args:
         slots: predictions of B samples.
         truth: for each sample its true moments [M, 2], centre and width as fractions of the clip axis; M may be 0.
         costs: weights.
+        ends: compare starts and ends, cut at those of the video, rather than centres and widths.
 
     Returns:
         min(Q, M) pairs a sample.
@@ -47,7 +48,7 @@ def match_slots(slots: Slots, truth: Sequence[Tensor], costs: MatchCosts) -> Mat
     Source:
         Carion et al., End-to-End Object Detection with Transformers, 2020; Lei et al., QVHighlights, 2021.
     """
-    cost = _cost_matrix(slots, pad_sequence(list(truth), batch_first=True), costs).numpy(force=True)
+    cost = _cost_matrix(slots, pad_sequence(list(truth), batch_first=True), costs, ends).numpy(force=True)
     pairs: list[tuple[int, int, int]] = []
     for sample, moments in enumerate(truth):
         rows, columns = linear_sum_assignment(cost[sample, :, : len(moments)])
@@ -56,10 +57,14 @@ def match_slots(slots: Slots, truth: Sequence[Tensor], costs: MatchCosts) -> Mat
     return Matching(sample=table[:, 0], slot=table[:, 1], truth=table[:, 2])
 
 
-def _cost_matrix(slots: Slots, truth: Tensor, costs: MatchCosts) -> Tensor:
+def _cost_matrix(slots: Slots, truth: Tensor, costs: MatchCosts, ends: bool) -> Tensor:
     """[B, Q, M] cost of every slot for every true moment; truth: [B, M, 2], padded."""
     spans = slots.spans.float()
+    found, wanted = centre_width_to_span(spans), centre_width_to_span(truth)
+    if ends:
+        found = found.clamp(0, 1)
+        spans, truth = found, wanted
     distance = (spans[:, :, None] - truth[:, None]).abs().sum(-1)
-    overlap = generalised_iou(centre_width_to_span(spans), centre_width_to_span(truth))
+    overlap = generalised_iou(found, wanted)
     label = slots.logits.float().softmax(-1)[..., FOREGROUND, None]
     return costs.span * distance - costs.giou * overlap - costs.label * label

@@ -38,6 +38,15 @@ def test_weights_scale_their_terms() -> None:
     assert [(scaled[k] / one[k]).item() for k in ("span", "giou", "label")] == pytest.approx([10, 2, 4])
 
 
+def test_starts_and_ends_are_compared_on_demand() -> None:
+    truth = [torch.tensor([[0.6, 0.2]])]
+
+    terms = set_losses([_one_found_one_empty()], truth, MatchCosts(), UNIT, ends=True)
+
+    # 0.4..0.6 against 0.5..0.7: each end is 0.1 away, where the centre is and the width is not.
+    assert terms["span"].item() == pytest.approx(0.1)
+
+
 def test_earlier_layers_are_numbered() -> None:
     slots = _one_found_one_empty()
 

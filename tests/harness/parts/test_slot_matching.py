@@ -31,6 +31,16 @@ def test_label_decides_between_slots_at_the_same_place() -> None:
     assert matching.slot.tolist() == [1]
 
 
+def test_ends_are_cut_at_those_of_the_video_before_they_are_compared() -> None:
+    slots = _slots([[1.0, 1.0], [0.7, 0.4]], [0.0, 0.0])
+    truth, costs = [torch.tensor([[0.75, 0.5]])], MatchCosts(span=1.0, giou=0.0, label=0.0)
+
+    slot = {ends: match_slots(slots, truth, costs, ends=ends).slot.item() for ends in (False, True)}
+
+    # 0.5..1.5 is 0.5..1 inside the video, as wanted; by centre and width 0.5..0.9 is nearer.
+    assert slot == {False: 1, True: 0}
+
+
 def test_the_assignment_costs_least_of_all() -> None:
     torch.manual_seed(3)
     spans = torch.rand(1, 4, 2)
