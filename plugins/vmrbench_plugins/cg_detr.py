@@ -321,7 +321,7 @@ OFFICIAL_KEYS = [
 ]
 CHARADES: Mapping[str, Any] = {"chosen_prompts": 2, "saliency": 4.0}
 # Ours, for small features and few epochs on a CPU, for the reasons given with that of Moment-DETR; the saliency term
-# keeps its published weight, as in QD-DETR. Sentences there are short: fewer dummies suffice to outnumber the words.
+# keeps its published weight, as in QD-DETR. Dummies are fewer, as the sentences there are short.
 SMALL: Mapping[str, Any] = {
     "hidden": 64,
     "heads": 4,

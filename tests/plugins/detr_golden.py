@@ -126,10 +126,9 @@ def assert_losses_equal(golden: DetrGolden, more: Mapping[str, float] | None = N
     """Every weighted term, and that there is no other. more: expected terms beside those with an official weight."""
     terms = golden.model.loss(golden.model(golden.batch), golden.batch)
 
-    weights = golden.config["weight_dict"]
-    # Some official code gives weights to terms that it never computes; the sum below shows that none is missing.
-    known = {k: golden.losses[f"loss.{k}"] for k in weights if f"loss.{k}" in golden.losses}
-    official = {k.removeprefix("loss_"): weights[k] * float(value) for k, value in known.items()}
+    # A few originals weigh terms that they then do not compute.
+    weights = {k: w for k, w in golden.config["weight_dict"].items() if f"loss.{k}" in golden.losses}
+    official = {k.removeprefix("loss_"): w * float(golden.losses[f"loss.{k}"]) for k, w in weights.items()}
     found = {name: float(term.detach()) for name, term in terms.items()}
     assert found == pytest.approx({**official, **(more or {})}, rel=TOLERANCE)
     assert sum(found.values()) == pytest.approx(float(golden.losses["loss_total_weighted"]), rel=TOLERANCE)
