@@ -25,6 +25,7 @@ class CrossEncoderLayer(nn.Module):
         dropout: of attention weights and of every residual branch.
         activation: of the feed-forward block.
         drop_path: where given, a residual branch is dropped whole, sample by sample, at this rate instead.
+        attention: stands in for the usual one where a stack has its own and calls `join` with what that reads.
 
     Source:
         Moon et al., QD-DETR, 2023, as in its code.
@@ -39,9 +40,10 @@ class CrossEncoderLayer(nn.Module):
         *,
         activation: Activation = "relu",
         drop_path: float | None = None,
+        attention: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(width, heads, dropout)
+        self.attention = MultiHeadAttention(width, heads, dropout) if attention is None else attention
         self.feed_forward = FeedForward(width, inner, dropout, activation)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
@@ -55,7 +57,11 @@ class CrossEncoderLayer(nn.Module):
             source, placed_source: [B, S, D] what is read, without and with positions.
             mask: [B, S] true for real rows of the source, or as in `attend`.
         """
-        rows = rows + self.dropout(self.attention(rows + position, placed_source, source, mask))
+        return self.join(rows, self.attention(rows + position, placed_source, source, mask))
+
+    def join(self, rows: Tensor, read: Tensor) -> Tensor:
+        """[B, N, D] the rows with what they read, [B, N, D], behind the feed-forward block."""
+        rows = rows + self.dropout(read)
         out: Tensor = self.norm2(rows + self.dropout(self.feed_forward(self.norm1(rows))))
         return out
 

@@ -75,6 +75,28 @@ def rank_contrast(scores: Tensor, grades: Tensor, mask: Tensor, temperature: flo
     return -mean_share.mean(1).sum() / GRADES
 
 
+def rank_contrast_apart(scores: Tensor, grades: Tensor, clip_mask: Tensor, other: Tensor, negative: Tensor) -> Tensor:
+    """`rank_contrast` of the samples that have a negative pair, plus that of the others, each a mean of its own.
+
+    Args:
+        scores: [B, L] saliency.
+        grades: [B, L] 0..12.
+        clip_mask: [B, L] true for real clips.
+        other: [B] true for the N samples that have a negative pair; looked at on the host.
+        negative: [N, L] saliency of their clips for another sample's sentence.
+
+    Source:
+        Moon et al., CG-DETR, 2023, as in its code.
+    """
+    alone, total = ~other, scores.new_zeros(())
+    if len(negative):
+        both, none = torch.cat([scores[other], negative], dim=1), torch.zeros_like(negative)
+        total = total + rank_contrast(both, torch.cat([grades[other], none], dim=1), clip_mask[other].repeat(1, 2))
+    if bool(alone.any()):
+        total = total + rank_contrast(scores[alone], grades[alone], clip_mask[alone])
+    return total
+
+
 def negative_pair_loss(negatives: NegativePairs) -> Tensor:
-    """Cross-entropy of "not salient", summed over clips and averaged over the batch."""
-    return (F.softplus(negatives.scores) * negatives.mask).sum(1).mean()
+    """Cross-entropy of "not salient", summed over clips and averaged over the batch; 0 for a batch of none."""
+    return (F.softplus(negatives.scores) * negatives.mask).sum() / max(len(negatives.scores), 1)

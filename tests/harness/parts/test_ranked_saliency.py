@@ -14,6 +14,7 @@ from vmrbench.parts.ranked_saliency import (
     graded_saliency_loss,
     negative_pair_loss,
     rank_contrast,
+    rank_contrast_apart,
 )
 from vmrbench.parts.saliency import SaliencyPairs, saliency_hinge
 
@@ -64,6 +65,26 @@ def test_a_negative_pair_that_is_none_changes_nothing() -> None:
 
     assert loss.item() == pytest.approx(graded_saliency_loss(scores, clip_mask, labels, 0.2).item())
     assert loss.item() > saliency_hinge(scores, pairs, 0.2).item()
+
+
+def test_a_batch_of_no_negative_pairs_costs_nothing() -> None:
+    assert negative_pair_loss(NegativePairs(scores=torch.zeros(0, 3), mask=torch.zeros(0, 3) > 0)).item() == 0
+
+
+def test_contrast_apart_adds_the_means_of_samples_with_and_without_a_negative_pair() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores, negative = torch.randn(3, 4, generator=generator), torch.randn(1, 4, generator=generator)
+    grades, mask = torch.randint(0, 13, (3, 4), generator=generator).float(), torch.ones(3, 4, dtype=torch.bool)
+    with_pair = torch.tensor([False, True, False])
+
+    loss = rank_contrast_apart(scores, grades, mask, with_pair, negative)
+
+    paired = _slowly(
+        torch.cat([scores[1:2], negative], dim=1),
+        torch.cat([grades[1:2], torch.zeros(1, 4)], dim=1),
+        mask[:1].repeat(1, 2),
+    )
+    assert loss.item() == pytest.approx(paired + _slowly(scores[::2], grades[::2], mask[::2]), rel=1e-5)
 
 
 def _slowly(scores: Tensor, grades: Tensor, mask: Tensor) -> float:
