@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vmrbench.parts.focal_loss import focal_loss
 from vmrbench.parts.matcher import MatchCosts, Matching, match_slots
 from vmrbench.parts.slots import FOREGROUND, NO_OBJECT, Slots
 from vmrbench.spans import centre_width_to_span, generalised_iou
@@ -25,7 +26,12 @@ class SetWeights:
 
 
 def set_losses(
-    layers: Sequence[Slots], truth: Sequence[Tensor], costs: MatchCosts, weights: SetWeights
+    layers: Sequence[Slots],
+    truth: Sequence[Tensor],
+    costs: MatchCosts,
+    weights: SetWeights,
+    *,
+    focal: bool = False,
 ) -> dict[str, Tensor]:
     """Weighted terms `span`, `giou`, `label` of the last layer; those of layer i before it end in `_i`.
 
@@ -36,16 +42,20 @@ def set_losses(
         truth: for each sample its true moments [M, 2], centre and width as fractions of the clip axis.
         costs: of the matching.
         weights: of the terms.
+        focal: the label term is a focal loss of both labels, in which `weights.no_object` has no part (TR-DETR).
     """
     terms: dict[str, Tensor] = {}
     for position, slots in enumerate(layers):
         suffix = "" if position == len(layers) - 1 else f"_{position}"
-        for name, term in _layer_losses(slots, truth, match_slots(slots, truth, costs), weights).items():
-            terms[name + suffix] = term
+        matching = match_slots(slots, truth, costs)
+        layer = _span_losses(slots, truth, matching, weights)
+        label = _focal_label_loss(slots.logits, matching) if focal else _label_loss(slots.logits, matching, weights)
+        layer["label"] = weights.label * label
+        terms.update({name + suffix: term for name, term in layer.items()})
     return terms
 
 
-def _layer_losses(slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights) -> dict[str, Tensor]:
+def _span_losses(slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights) -> dict[str, Tensor]:
     wanted = _matched_truth(truth, matching)
     found = slots.spans[matching.sample, matching.slot]
     pairs = max(len(found), 1)
@@ -54,7 +64,6 @@ def _layer_losses(slots: Slots, truth: Sequence[Tensor], matching: Matching, wei
     return {
         "span": weights.span * distance,
         "giou": weights.giou * (1 - overlap).sum() / pairs,
-        "label": weights.label * _label_loss(slots.logits, matching, weights.no_object),
     }
 
 
@@ -65,9 +74,20 @@ def _matched_truth(truth: Sequence[Tensor], matching: Matching) -> Tensor:
     return torch.cat(list(truth))[offset[matching.sample] + matching.truth]
 
 
-def _label_loss(logits: Tensor, matching: Matching, no_object: float) -> Tensor:
+def _label_loss(logits: Tensor, matching: Matching, weights: SetWeights) -> Tensor:
     """Mean over all slots of the cross-entropy times its weight (not divided by the weights' sum)."""
+    wanted = _wanted_labels(logits, matching)
+    weight = torch.where(wanted == FOREGROUND, 1.0, weights.no_object)
+    return (F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") * weight).mean()
+
+
+def _focal_label_loss(logits: Tensor, matching: Matching) -> Tensor:
+    """Mean over all slots and both labels, each an answer of its own."""
+    return focal_loss(logits, F.one_hot(_wanted_labels(logits, matching), 2).to(logits.dtype)).mean()
+
+
+def _wanted_labels(logits: Tensor, matching: Matching) -> Tensor:
+    """[B, Q] which of the two labels every slot should have."""
     wanted = torch.full(logits.shape[:2], NO_OBJECT, device=logits.device)
     wanted[matching.sample, matching.slot] = FOREGROUND
-    weight = torch.where(wanted == FOREGROUND, 1.0, no_object)
-    return (F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") * weight).mean()
+    return wanted
