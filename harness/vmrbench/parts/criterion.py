@@ -48,14 +48,15 @@ def set_losses(
     for position, slots in enumerate(layers):
         suffix = "" if position == len(layers) - 1 else f"_{position}"
         matching = match_slots(slots, truth, costs)
-        layer = _span_losses(slots, truth, matching, weights)
+        layer = span_losses(slots, truth, matching, weights)
         label = _focal_label_loss(slots.logits, matching) if focal else _label_loss(slots.logits, matching, weights)
         layer["label"] = weights.label * label
         terms.update({name + suffix: term for name, term in layer.items()})
     return terms
 
 
-def _span_losses(slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights) -> dict[str, Tensor]:
+def span_losses(slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights) -> dict[str, Tensor]:
+    """Weighted terms `span` and `giou` of the pairs in `matching`; 0 where there is none."""
     wanted = _matched_truth(truth, matching)
     found = slots.spans[matching.sample, matching.slot]
     pairs = max(len(found), 1)
