@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vmrbench.parts.focal_loss import focal_loss
 from vmrbench.parts.matcher import MatchCosts, Matching, match_slots
 from vmrbench.parts.slots import FOREGROUND, NO_OBJECT, Slots
 from vmrbench.spans import centre_width_to_span, generalised_iou
@@ -25,7 +26,13 @@ class SetWeights:
 
 
 def set_losses(
-    layers: Sequence[Slots], truth: Sequence[Tensor], costs: MatchCosts, weights: SetWeights, *, ends: bool = False
+    layers: Sequence[Slots],
+    truth: Sequence[Tensor],
+    costs: MatchCosts,
+    weights: SetWeights,
+    *,
+    ends: bool = False,
+    focal: bool = False,
 ) -> dict[str, Tensor]:
     """Weighted terms `span`, `giou`, `label` of the last layer; those of layer i before it end in `_i`.
 
@@ -37,9 +44,14 @@ def set_losses(
         costs: of the matching.
         weights: of the terms.
         ends: the span term, and the matching, compare starts and ends rather than centres and widths.
+        focal: the label term is a focal loss of both labels, in which `weights.no_object` has no part (TR-DETR).
     """
-    matched = [_layer_losses(s, truth, match_slots(s, truth, costs, ends=ends), weights, ends) for s in layers]
-    return numbered_terms(matched)
+    terms = []
+    for slots in layers:
+        matching = match_slots(slots, truth, costs, ends=ends)
+        label = _focal_label_loss(slots.logits, matching) if focal else _label_loss(slots.logits, matching, weights)
+        terms.append({**span_losses(slots, truth, matching, weights, ends=ends), "label": weights.label * label})
+    return numbered_terms(terms)
 
 
 def numbered_terms(layers: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -52,9 +64,10 @@ def numbered_terms(layers: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def _layer_losses(
-    slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights, ends: bool
+def span_losses(
+    slots: Slots, truth: Sequence[Tensor], matching: Matching, weights: SetWeights, *, ends: bool = False
 ) -> dict[str, Tensor]:
+    """Weighted terms `span` and `giou` of the pairs in `matching`; 0 where there is none."""
     wanted = _matched_truth(truth, matching)
     found = slots.spans[matching.sample, matching.slot]
     pairs = max(len(found), 1)
@@ -64,7 +77,6 @@ def _layer_losses(
     return {
         "span": weights.span * distance,
         "giou": weights.giou * (1 - overlap).sum() / pairs,
-        "label": weights.label * _label_loss(slots.logits, matching, weights.no_object),
     }
 
 
@@ -75,9 +87,20 @@ def _matched_truth(truth: Sequence[Tensor], matching: Matching) -> Tensor:
     return torch.cat(list(truth))[offset[matching.sample] + matching.truth]
 
 
-def _label_loss(logits: Tensor, matching: Matching, no_object: float) -> Tensor:
+def _label_loss(logits: Tensor, matching: Matching, weights: SetWeights) -> Tensor:
     """Mean over all slots of the cross-entropy times its weight (not divided by the weights' sum)."""
+    wanted = _wanted_labels(logits, matching)
+    weight = torch.where(wanted == FOREGROUND, 1.0, weights.no_object)
+    return (F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") * weight).mean()
+
+
+def _focal_label_loss(logits: Tensor, matching: Matching) -> Tensor:
+    """Mean over all slots and both labels, each an answer of its own."""
+    return focal_loss(logits, F.one_hot(_wanted_labels(logits, matching), 2).to(logits.dtype)).mean()
+
+
+def _wanted_labels(logits: Tensor, matching: Matching) -> Tensor:
+    """[B, Q] which of the two labels every slot should have."""
     wanted = torch.full(logits.shape[:2], NO_OBJECT, device=logits.device)
     wanted[matching.sample, matching.slot] = FOREGROUND
-    weight = torch.where(wanted == FOREGROUND, 1.0, no_object)
-    return (F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none") * weight).mean()
+    return wanted

@@ -27,6 +27,15 @@ def test_terms_of_one_pair_are_worked_out_by_hand() -> None:
     assert terms["label"].item() == pytest.approx(1.1 * math.log(2) / 2)
 
 
+def test_focal_labels_are_two_answers_a_slot() -> None:
+    truth = [torch.tensor([[0.6, 0.2]])]
+
+    terms = set_losses([_one_found_one_empty()], truth, MatchCosts(), UNIT, focal=True)
+
+    # Every answer is at one half, which misses by a half: ln 2 / 4, at weight 0.25 for one yes a slot, 0.75 for one no.
+    assert terms["label"].item() == pytest.approx(math.log(2) / 8)
+
+
 def test_weights_scale_their_terms() -> None:
     truth = [torch.tensor([[0.6, 0.2]])]
     one = set_losses([_one_found_one_empty()], truth, MatchCosts(), UNIT)
