@@ -34,6 +34,12 @@ def graded_labels(batch: Batch, count: int) -> SaliencyLabels:
     return SaliencyLabels(pairs=ranked_pairs(batch, count), grades=grades)
 
 
+def same_video(batch: Batch) -> Tensor:
+    """[B, B] true where two samples show the same video, such as a sample and itself."""
+    same = [[here == there for there in batch.video_ids] for here in batch.video_ids]
+    return torch.tensor(same, device=batch.clip_mask.device)
+
+
 def of_another_video(batch: Batch) -> Tensor:
     """[B] true where the next sample (after the last one, the first) shows another video.
 
