@@ -45,7 +45,7 @@ def test_variants_of_2d_tan_conform(overrides: dict[str, object]) -> None:
     check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "2d_tan"))
 
 
-@pytest.mark.parametrize("name", ["bam_detr", "cg_detr", "eatr", "moment_detr", "qd_detr", "tr_detr"])
+@pytest.mark.parametrize("name", ["bam_detr", "cg_detr", "eatr", "moment_detr", "qd_detr", "tr_detr", "uvcom"])
 @pytest.mark.parametrize("overrides", [{"tef": False}, {"text_position": True}])
 def test_variants_of_moment_detr_and_its_relatives_conform(name: str, overrides: dict[str, object]) -> None:
     spec = CATALOG.backbones[name].spec

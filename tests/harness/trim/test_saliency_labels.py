@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from vmrbench.testing.factories import make_batch
-from vmrbench.trim.saliency_labels import graded_labels, of_another_video, ranked_pairs
+from vmrbench.trim.saliency_labels import graded_labels, of_another_video, ranked_pairs, same_video
 
 
 def test_clips_of_a_moment_have_grade_one_where_the_data_set_has_no_grades() -> None:
@@ -41,3 +41,9 @@ def test_the_next_sample_may_be_of_the_same_video() -> None:
 
 def test_a_sample_alone_has_no_other_video() -> None:
     assert of_another_video(make_batch([5])).tolist() == [False]
+
+
+def test_samples_of_one_video_show_the_same_video() -> None:
+    batch = replace(make_batch([5, 3, 4]), video_ids=("a", "b", "a"))
+
+    assert same_video(batch).tolist() == [[True, False, True], [False, True, False], [True, False, True]]
