@@ -16,6 +16,7 @@ CountOrNone = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 # Read by pydantic where it meets the dataclass: an unknown key and a value of another type are mistakes.
 _STRICT = {"extra": "forbid", "strict": True}
@@ -29,8 +30,9 @@ class TrainConfig:
     step; learning_rate, weight_decay: of AdamW; warmup_share: share of the steps with a rising rate, 0..1;
     schedule: how the rate falls after that, in each of the two stages; drop_epoch: where the schedule is `step`, the
     epoch after which the rate is a tenth, counted through both stages;
-    clip_norm: largest gradient norm, 0 for no limit; eval_batch_size: queries at once where nothing is learned;
-    length_buckets: queries of like length share a batch, which saves padding;
+    clip_norm: largest gradient norm, 0 for no limit; ema: what a moving average of the weights keeps of itself at every
+    step, 0 for none, otherwise the average is validated and kept; eval_batch_size: queries at once where nothing is
+    learned; length_buckets: queries of like length share a batch, which saves padding;
     validate_every: epochs between validations; select_by: metric on `val` that chooses the epoch.
     """
 
@@ -45,6 +47,7 @@ class TrainConfig:
     schedule: Schedule = field(default="cosine", metadata={"identity": "if changed"})
     drop_epoch: Count | None = field(default=None, metadata={"identity": "if changed"})
     clip_norm: NotNegative = 1.0
+    ema: ShareBelowOne = field(default=0.0, metadata={"identity": "if changed"})
     eval_batch_size: Count = 64
     length_buckets: bool = field(default=True, metadata={"identity": "if changed"})
     validate_every: Count = 1

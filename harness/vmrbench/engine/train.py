@@ -21,6 +21,8 @@ from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader, training_loader
 from vmrbench.engine.predict import predictions_of
+from vmrbench.engine.weight_average import WeightAverage
+from vmrbench.engine.weight_decay import split_by_decay
 from vmrbench.engine.weights import load_weights, save_weights
 from vmrbench.protocol.convention import VMRBENCH_V1
 from vmrbench.protocols import Scheduled, Split
@@ -200,7 +202,30 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
         self.losses = list(checkpoint["losses"])
 
 
+class _Averaging(Hook):  # type: ignore[misc]  # mmengine is untyped
+    """Shows the validation the moving average of the weights; runs after `_Watch`, which saves what is shown."""
+
+    def __init__(self, arm: Arm, share: float) -> None:
+        self._average = WeightAverage(arm, share)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self._average.update()
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self._average.exchange()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self._average.exchange()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint["average"] = self._average.state_dict()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        self._average.load_state_dict(checkpoint["average"])
+
+
 def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch: _Watch) -> Runner:
+    arm.to(stage.device)
     settings = stage.settings
     buckets = settings.length_buckets
     loader = training_loader(train_split, settings.batch_size, stage.seed, buckets=buckets)
@@ -224,7 +249,7 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
         param_scheduler=_schedule(optimizer, steps, stage),
         default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger"))
         | {"param_scheduler": ParamSchedulerHook(), "checkpoint": CheckpointHook(interval=1, max_keep_ckpts=2)},
-        custom_hooks=[watch],
+        custom_hooks=[watch, *([_Averaging(arm, settings.ema)] if settings.ema else [])],
         load_from=None if resume_from is None else str(resume_from),
         resume=resume_from is not None,
         randomness={"seed": stage.seed},
@@ -234,7 +259,7 @@ def _runner(arm: Arm, train_split: Split, val_split: Split, stage: Stage, watch:
         # Two Runners of one name in one process would share log and message hub.
         experiment_name=f"{stage.name}-{uuid.uuid4().hex[:8]}",
     )
-    runner.model.to(stage.device)
+    runner.model.to(stage.device)  # mmengine moves it to the device that it would choose.
     return runner
 
 
@@ -250,8 +275,7 @@ def _resume_point(folder: Path) -> Path | None:
 
 def _optimizer(arm: Arm, stage: Stage) -> OptimWrapper:
     settings = stage.settings
-    decayed = [p for p in arm.parameters() if p.ndim >= 2]
-    plain = [p for p in arm.parameters() if p.ndim < 2]
+    decayed, plain = split_by_decay(arm)
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
     clip = {"max_norm": settings.clip_norm} if settings.clip_norm > 0 else None

@@ -177,6 +177,7 @@ def test_identity_holds_what_can_change_a_result(cells):
         "train.schedule=cosine",
         "train.drop_epoch=null",
         "train.length_buckets=true",
+        "train.ema=0.0",
         "compile=false",
         "backbones.net.options.hidden=8",
         "launcher.options={}",
@@ -199,6 +200,7 @@ def test_what_cannot_change_a_result_does_not_change_the_identity(cells, setting
         "train.learning_rate=0.5",
         "train.schedule=linear",
         "train.length_buckets=false",
+        "train.ema=0.999",
         "compile=true",
     ],
 )

@@ -22,8 +22,8 @@ class Interrupted(BaseException):
     """Not an error that anything catches."""
 
 
-def settings(validate_every: int) -> TrainConfig:
-    return TrainConfig(batch_size=8, validate_every=validate_every, select_by="mIoU")
+def settings(validate_every: int, ema: float = 0.0) -> TrainConfig:
+    return TrainConfig(batch_size=8, validate_every=validate_every, select_by="mIoU", ema=ema)
 
 
 def trained(cell: Any, folder: Path, settings: TrainConfig) -> tuple[TrainLog, dict[str, torch.Tensor]]:
@@ -44,21 +44,24 @@ def trained(cell: Any, folder: Path, settings: TrainConfig) -> tuple[TrainLog, d
 
 @pytest.fixture(scope="module")
 def straight(make_sweep: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What uninterrupted training gives, by epochs between validations."""
+    """What uninterrupted training gives, by epochs between validations and share of the moving average."""
     cell, folder = make_sweep("all").cells["all"], tmp_path_factory.mktemp("straight")
-    return {every: trained(cell, folder / str(every), settings(every)) for every in (1, 2)}
+    cases = ((1, 0.0), (2, 0.0), (1, 0.9))
+    return {case: trained(cell, folder / f"{case[0]}-{case[1]}", settings(*case)) for case in cases}
 
 
-# A hook of the engine, the number of finished epochs, and epochs between validations.
+# A hook of the engine, the number of finished epochs, epochs between validations, and share of the moving average.
 @pytest.mark.parametrize(
-    ("hook", "epoch", "every"),
+    ("hook", "epoch", "every", "ema"),
     [
-        ("before_train_epoch", 3, 1),
-        ("after_train_epoch", 2, 1),
-        ("after_val_epoch", 2, 1),
-        ("after_val_epoch", 5, 1),
-        ("after_val_epoch", 4, 2),
-        ("after_val_epoch", 5, 2),
+        ("before_train_epoch", 3, 1, 0.0),
+        ("after_train_epoch", 2, 1, 0.0),
+        ("after_val_epoch", 2, 1, 0.0),
+        ("after_val_epoch", 5, 1, 0.0),
+        ("after_val_epoch", 4, 2, 0.0),
+        ("after_val_epoch", 5, 2, 0.0),
+        ("before_train_epoch", 3, 1, 0.9),
+        ("after_val_epoch", 4, 1, 0.9),
     ],
 )
 def test_an_interrupted_stage_ends_as_a_straight_one(
@@ -69,6 +72,7 @@ def test_an_interrupted_stage_ends_as_a_straight_one(
     hook: str,
     epoch: int,
     every: int,
+    ema: float,
 ) -> None:
     cell = make_sweep("all").cells["all"]
     undisturbed = getattr(_Watch, hook)
@@ -81,11 +85,11 @@ def test_an_interrupted_stage_ends_as_a_straight_one(
     with monkeypatch.context() as broken:
         broken.setattr(_Watch, hook, interrupt)
         with pytest.raises(Interrupted):
-            trained(cell, tmp_path / "first", settings(every))
+            trained(cell, tmp_path / "first", settings(every, ema))
     (tmp_path / "first").rename(tmp_path / "second")
-    log, weights = trained(cell, tmp_path / "second", settings(every))
+    log, weights = trained(cell, tmp_path / "second", settings(every, ema))
 
-    expected_log, expected = straight[every]
+    expected_log, expected = straight[every, ema]
     assert log == expected_log
     assert [name for name, value in expected.items() if not torch.equal(value, weights[name])] == []
 
@@ -98,6 +102,27 @@ def test_the_kept_epoch_is_the_first_with_the_best_validation(make_sweep: Callab
     best = max(log.validation.values())
     assert log.selected_epoch == min(epoch for epoch, value in log.validation.items() if value == best)
     assert set(log.validation) == set(range(1, EPOCHS + 1))
+
+
+def test_the_kept_weights_are_the_moving_average_at_the_kept_epoch(
+    make_sweep: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = make_sweep("all").cells["all"]
+    average = {name: value.clone() for name, value in untrimmed_arm(cell).state_dict().items()}
+    after_epoch: dict[int, dict[str, torch.Tensor]] = {}
+    undisturbed = _Watch.after_train_iter
+
+    def follow(self: Any, runner: Any, *given: Any, **named: Any) -> None:
+        for name, value in runner.model.arm.state_dict().items():
+            average[name] = 0.5 * average[name] + 0.5 * value
+        after_epoch[runner.epoch + 1] = dict(average)
+        undisturbed(self, runner, *given, **named)
+
+    monkeypatch.setattr(_Watch, "after_train_iter", follow)
+
+    log, weights = trained(cell, tmp_path / "work", settings(1, ema=0.5))
+
+    torch.testing.assert_close(weights, after_epoch[log.selected_epoch])
 
 
 def test_training_leaves_the_start_method_of_processes_alone(
