@@ -53,6 +53,7 @@ from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts
 from vmrbench.parts.near_boundaries import near_boundaries, near_boundary_loss
+from vmrbench.parts.official_options import DETR_ONLY, DETR_OPTIONS, rename_options
 from vmrbench.parts.overlap_loss import best_overlap
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.quality import QualityHead, quality_loss, quality_slots
@@ -324,6 +325,13 @@ SMALL: Mapping[str, Any] = {
     "margin": 1.0,
     "pairs": 16,
 }
+# What is matched by costs of its own elsewhere is matched by the weights of the loss here.
+OFFICIAL_OPTIONS = {
+    **{name: place for name, place in DETR_OPTIONS.items() if not place.startswith("match.")},
+    "lw_saliency": "weights.saliency",
+    "quality_loss_coef": "weights.quality",
+    "boundary_loss_coef": "weights.boundary",
+}
 
 SPEC = BackboneSpec(
     name="bam_detr",
@@ -352,6 +360,7 @@ SPEC = BackboneSpec(
         "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
     },
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options(OFFICIAL_OPTIONS, DETR_ONLY),
 )
 
 

@@ -53,6 +53,7 @@ from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts
 from vmrbench.parts.moment_sentence import MomentSentence
+from vmrbench.parts.official_options import DETR_ONLY, DETR_OPTIONS, rename_options
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.query_dummies import QueryDummies, Words
 from vmrbench.parts.ranked_saliency import NegativePairs, SaliencyLabels, negative_pair_loss, rank_contrast_apart
@@ -348,6 +349,18 @@ TRAINING: Mapping[str, Any] = {
     "clip_norm": 0.1,
     "schedule": "constant",
 }
+OFFICIAL_OPTIONS = {
+    "t2v_layers": "cross_layers",
+    "sent_layers": "sentence_layers",
+    "moment_layers": "moment_layers",
+    "dummy_layers": "dummy_layers",
+    "num_dummies": "dummies",
+    "total_prompts": "prompts",
+    "num_prompts": "chosen_prompts",
+    "lw_wattn": "attention",
+    "lw_ms_align": "alignment",
+    "lw_distill": "distillation",
+}
 
 SPEC = BackboneSpec(
     name="cg_detr",
@@ -372,6 +385,7 @@ SPEC = BackboneSpec(
         "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
     },
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options({**DETR_OPTIONS, **OFFICIAL_OPTIONS}, DETR_ONLY),
 )
 
 

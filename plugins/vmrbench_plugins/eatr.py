@@ -43,6 +43,7 @@ from vmrbench.parts.heads import SlotHeads, input_projection
 from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts, match_slots
+from vmrbench.parts.official_options import DETR_ONLY, DETR_OPTIONS, rename_options
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.pseudo_events import pseudo_events
 from vmrbench.parts.saliency import saliency_hinge
@@ -268,6 +269,10 @@ SMALL: Mapping[str, Any] = {
     "margin": 1.0,
     "pairs": 16,
 }
+OFFICIAL_OPTIONS = {
+    "num_slot_iter": "rounds",
+    "event_coef": "events",
+}
 
 SPEC = BackboneSpec(
     name="eatr",
@@ -295,6 +300,7 @@ SPEC = BackboneSpec(
         "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
     },
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options({**DETR_OPTIONS, **OFFICIAL_OPTIONS}, DETR_ONLY),
 )
 
 

@@ -43,6 +43,7 @@ from vmrbench.parts.heads import DotSaliency, SlotHeads, input_projection
 from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts
+from vmrbench.parts.official_options import DETR_ONLY, DETR_OPTIONS, rename_options
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.ranked_saliency import NegativePairs, graded_saliency_loss
 from vmrbench.parts.slots import Slots, slot_moments
@@ -262,6 +263,7 @@ SPEC = BackboneSpec(
         "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
     },
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options(DETR_OPTIONS, DETR_ONLY),
 )
 
 

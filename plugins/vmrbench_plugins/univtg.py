@@ -37,6 +37,7 @@ from vmrbench.parts.convolution import ConvolutionStack
 from vmrbench.parts.encoder import Encoder
 from vmrbench.parts.heads import input_projection
 from vmrbench.parts.key_map import rename_keys
+from vmrbench.parts.official_options import rename_options
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.saliency import draw_clips
 from vmrbench.parts.temporal import clip_rows
@@ -269,6 +270,26 @@ TRAINING: Mapping[str, Mapping[str, Any]] = {
     },
     "small": {"base_epochs": 9, "batch_size": 16, "learning_rate": 1e-3},
 }
+OFFICIAL_OPTIONS = {
+    "hidden_dim": "hidden",
+    "nheads": "heads",
+    "enc_layers": "layers",
+    "dim_feedforward": "inner",
+    "n_input_proj": "projections",
+    "dropout": "dropout",
+    "input_dropout": "input_dropout",
+    "use_tef": "tef",
+    "use_txt_pos": "text_position",
+    "max_q_l": "max_tokens",
+    "temperature": "temperature",
+    "b_loss_coef": "weights.span",
+    "g_loss_coef": "weights.giou",
+    "f_loss_coef": "weights.label",
+    "eos_coef": "weights.outside",
+    "s_loss_intra_coef": "weights.within",
+    "s_loss_inter_coef": "weights.between",
+}
+ONLY = {"pre_norm": False, "position_embedding": "sine", "span_loss_type": "l1"}
 
 SPEC = BackboneSpec(
     name="univtg",
@@ -281,6 +302,7 @@ SPEC = BackboneSpec(
     presets={"published_qvhighlights": {}, "small": SMALL},
     training=TRAINING,
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options(OFFICIAL_OPTIONS, ONLY),
 )
 
 

@@ -53,6 +53,7 @@ from vmrbench.parts.initial_weights import xavier_weights
 from vmrbench.parts.integration import Fused, Integration, Query
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.matcher import MatchCosts
+from vmrbench.parts.official_options import DETR_ONLY, DETR_OPTIONS, rename_options
 from vmrbench.parts.position import LearnedPosition, sine_position
 from vmrbench.parts.ranked_saliency import NegativePairs, graded_saliency_loss
 from vmrbench.parts.sentence_slot import SentenceSlot
@@ -317,6 +318,12 @@ PUBLISHED_TRAINING: Mapping[str, Any] = {
     "clip_norm": 0.1,
     "schedule": "step",
 }
+OFFICIAL_OPTIONS = {
+    "n_txt_mu": "word_clusters",
+    "n_visual_mu": "clip_clusters",
+    "em_iter": "cluster_rounds",
+    "sim_loss_coef": "similarity",
+}
 
 SPEC = BackboneSpec(
     name="uvcom",
@@ -337,6 +344,7 @@ SPEC = BackboneSpec(
         "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
     },
     key_map=rename_keys(OFFICIAL_KEYS),
+    options_from_official=rename_options({**DETR_OPTIONS, **OFFICIAL_OPTIONS}, DETR_ONLY),
 )
 
 
