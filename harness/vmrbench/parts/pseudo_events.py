@@ -22,7 +22,7 @@ def pseudo_events(rows: Tensor, row_mask: Tensor, *, official_padding: bool = Fa
             of a batch of odd size one more event, often of negative width.
 
     Source:
-        Jang et al., EaTR, 2023, as in its code, after Kang et al., UBoCo, 2022.
+        Jang et al., EaTR, 2023, as in its code.
     """
     boundaries = _boundaries(rows, row_mask, official_padding=official_padding)
     places = [row.nonzero()[:, 0] for row in boundaries]
