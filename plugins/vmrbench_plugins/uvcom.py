@@ -30,6 +30,7 @@ Bugs of the original, and what ours does:
   words: ours never adds it;
 - a video may draw its own sentence, or one about the same video, as the negative, and in the contrast of videos and
   sentences those about the same video count as wrong: ours leaves such pairs out;
+- the number of slots that start from the sentence is 30 whatever the option says: ours follows the option;
 - the anchor head is set to zero, to move nothing at first, and then overwritten by the common initialisation: ours
   begins as the official one does, so that training is comparable.
 """
