@@ -63,6 +63,8 @@ def profile(
 
 def profile_text(profiles: Sequence[Profile], machine: Mapping[str, Any]) -> str:
     """A Markdown table, a row each, with what cannot be trusted and the machine under it."""
+    from vmrbench.cost.machine import machine_line
+
     sizes = list(profiles[0].latency)
     heads = ["backbone", "preset", "input", "parameters", "MACs (M)"]
     for size in sizes:
@@ -86,12 +88,6 @@ def profile_text(profiles: Sequence[Profile], machine: Mapping[str, Any]) -> str
     if sizes:
         notes.append(f"Timed taking turns on {machine_line(machine)}.")
     return "\n\n".join([table, *notes])
-
-
-def machine_line(facts: Mapping[str, Any]) -> str:
-    """The processor or the GPU that was used, threads, and torch's version."""
-    where = facts.get("gpu") or f"{facts['cpu']}, {facts['cores']} cores, threads: {facts['threads']}"
-    return f"{where}, torch {facts['libraries']['torch']}"
 
 
 def _latency_cells(taken: RepeatedRuns, first: RepeatedRuns) -> list[str]:

@@ -73,6 +73,7 @@ def profile_backbones(
     *,
     batch_sizes: Sequence[int] = (1,),
     runs: int = 20,
+    warmup: int = 3,
     device: torch.device,
 ) -> list[Profile]:
     """Count every subject, then time all of them, taking turns at each batch size.
@@ -84,6 +85,7 @@ def profile_backbones(
         subjects: what is profiled; the same one may come twice, which shows the noise.
         batch_sizes: queries at once.
         runs: calls that are timed of each subject at each batch size; 0 to time nothing.
+        warmup: calls of each before the clock starts.
         device: where it is timed.
 
     Raises:
@@ -93,9 +95,9 @@ def profile_backbones(
     built = [_Built(catalog, subject) for subject in subjects]
     counted = [one.count() for one in built]
     latency: list[dict[int, RepeatedRuns]] = [{} for _ in built]
-    for size in dict.fromkeys(batch_sizes if runs else ()):
+    for size in dict.fromkeys(batch_sizes if runs and built else ()):
         calls = {str(place): one.call_on(size, device) for place, one in enumerate(built)}
-        for place, taken in measure_repeated(calls, runs, device=device).items():
+        for place, taken in measure_repeated(calls, runs, warmup, device).items():
             latency[int(place)][size] = taken
     return [
         Profile(subject=one.subject, parameters=one.parameters, macs=macs, latency=times)

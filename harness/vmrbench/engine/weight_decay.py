@@ -14,7 +14,8 @@ def split_by_decay(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Param
     shape their implementation gives them: [D, 1] and [1, D, 1] are lists of D numbers.
     """
     weights = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear | _ConvNd)}
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for parameter in module.parameters():
         is_matrix = sum(size > 1 for size in parameter.shape) >= 2
         (decayed if is_matrix or id(parameter) in weights else plain).append(parameter)
