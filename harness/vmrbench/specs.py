@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from vmrbench.protocols import VmrDataset
 
@@ -42,6 +42,8 @@ class BackboneSpec:
     key_map: official state-dict key -> ours, None where official weights are not supported;
     options_from_official: options that an official checkpoint was trained with -> ours; raises DataError for one that
     is not offered;
+    extra_inputs: (options, samples, tokens) -> made-up values of what inference reads from `Batch.extra`, None where it
+    reads nothing from there; for measurements on made-up input;
     axis: `clips` (reads rows as they are) or `grid` (pools rows to a fixed grid);
     capabilities: subset of {"encode", "distill"}; device_exceptions: reasons for leaving the device discipline.
     """
@@ -58,6 +60,7 @@ class BackboneSpec:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     key_map: Callable[[str], str | None] | None = None
     options_from_official: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    extra_inputs: Callable[[Any, int, int], Mapping[str, Tensor]] | None = None
     device_exceptions: tuple[str, ...] = ()
 
 

@@ -47,7 +47,7 @@ from vmrbench.parts.context_query import ContextQueryAttention, QueryConcatenati
 from vmrbench.parts.convolution import Pointwise
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.local_encoder import LocalEncoder
-from vmrbench.parts.words import CharacterEncoder, WordTable
+from vmrbench.parts.words import UNKNOWN, CharacterEncoder, WordTable
 from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.trim.boundary_labels import boundary_labels
 from vmrbench.types import AxisMoments, Batch, DistillTargets
@@ -208,6 +208,11 @@ def _characters(batch: Batch) -> Tensor:
     return char_ids
 
 
+def _made_up_spelling(options: VslNetOptions, samples: int, tokens: int) -> Mapping[str, Tensor]:
+    """Words of eight unknown characters."""
+    return {"char_ids": torch.full((samples, tokens, 8), UNKNOWN)} if options.characters else {}
+
+
 def _encoder_keys(official: str, ours: str) -> list[tuple[str, str]]:
     block = rf"{official}[.]attention_block[.]"
     separable = rf"{official}[.]conv_block[.]"
@@ -285,6 +290,7 @@ SPEC = BackboneSpec(
         "small": {"base_epochs": 9, "batch_size": 16, "learning_rate": 3e-3},
     },
     key_map=rename_keys(OFFICIAL_KEYS),
+    extra_inputs=_made_up_spelling,
 )
 
 

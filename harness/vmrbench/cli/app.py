@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from vmrbench import __version__
 from vmrbench.cli.ls import ls
 from vmrbench.cli.plan import plan
+from vmrbench.cli.profile import profile
 from vmrbench.cli.report import report
 from vmrbench.cli.run import run
 from vmrbench.cli.schema import schema
@@ -53,7 +54,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (ls, plan, run, report, score, schema, validate):
+for _verb in (ls, plan, run, report, score, profile, schema, validate):
     app.command()(_verb)
 app.add_typer(weights)
 

@@ -25,6 +25,7 @@ Timer = Callable[[Callable[[], Stages]], tuple[float, Stages]]
 
 MOST_SPREAD = 0.15  # Chosen by trial: a quiet machine stays under 0.05, a machine with a second load goes over 0.2.
 FEWEST_ROUNDS = 3
+PARTS = 5  # Runs of one input are cut into this many parts, to see whether the machine was steady.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,23 @@ class Latency:
     valid: bool
     reason: str | None
     stages_p50_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedRuns:
+    """Milliseconds of one call on one input, over its runs.
+
+    p10_ms, p50_ms, p90_ms: over runs; n: runs; cv: standard deviation over mean of the medians of up to five parts of
+    the runs, in their order, None for a single run; `valid` and `reason` as in `Latency`.
+    """
+
+    p10_ms: float
+    p50_ms: float
+    p90_ms: float
+    n: int
+    cv: float | None
+    valid: bool
+    reason: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +101,23 @@ def measure_latency(
     """
     runs = _run_rounds(arms, samples, rounds, warmup, timer or timer_for(device))
     return {name: _latency(*runs[name]) for name in arms}
+
+
+def measure_repeated(
+    arms: Mapping[str, Callable[[], object]],
+    runs: int = 20,
+    warmup: int = 3,
+    device: torch.device | str = "cpu",
+    timer: Timer | None = None,
+) -> dict[str, RepeatedRuns]:
+    """Time the same call of every arm `runs` times, arms taking turns; the rest as in `measure_latency`.
+
+    Raises:
+        ValueError: no runs.
+    """
+    calls = {name: _of_any_sample(call) for name, call in arms.items()}
+    taken = _run_rounds(calls, [0], runs, warmup, timer or timer_for(device))
+    return {name: _repeated(taken[name][0][:, 0]) for name in arms}
 
 
 def measure_throughput(
@@ -179,6 +214,20 @@ def _latency(totals: Times, stages: Mapping[str, Times]) -> Latency:
         reason=reason,
         stages_p50_ms={name: float(np.median(np.median(values, axis=0))) for name, values in stages.items()},
     )
+
+
+def _of_any_sample(call: Callable[[], object]) -> Arm:
+    def run(sample: int) -> None:
+        call()
+
+    return run
+
+
+def _repeated(totals: Times) -> RepeatedRuns:
+    parts = np.array_split(totals, min(PARTS, len(totals)))
+    cv, reason = _steadiness(np.array([np.median(part) for part in parts]))
+    p10, p50, p90 = (float(value) for value in np.percentile(totals, [10, 50, 90]))
+    return RepeatedRuns(p10_ms=p10, p50_ms=p50, p90_ms=p90, n=len(totals), cv=cv, valid=reason is None, reason=reason)
 
 
 def _throughput(totals: Times, queries: int) -> Throughput:

@@ -61,6 +61,12 @@ def machine_facts(device: torch.device | str = "cpu") -> dict[str, Any]:
     return facts
 
 
+def machine_line(facts: Mapping[str, Any]) -> str:
+    """The processor or the GPU, threads, and torch's version, in one line."""
+    processor = f"{facts['cpu']}, {facts['cores']} cores, threads: {facts['threads']}"
+    return f"{facts.get('gpu', processor)}, torch {facts['libraries']['torch']}"
+
+
 def machine_key(facts: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that stay the same as long as timings may be compared."""
     kept = {name: facts.get(name) for name in KEYED}

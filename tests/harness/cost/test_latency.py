@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from vmrbench.cost.latency import collector_paused, measure_latency, measure_throughput, time_wall
+from vmrbench.cost.latency import collector_paused, measure_latency, measure_repeated, measure_throughput, time_wall
 
 
 class ScriptedClock:
@@ -142,3 +142,48 @@ def test_the_wall_clock_returns_what_the_call_returned() -> None:
 
     assert took >= 0
     assert stages == {"trim": 1.0}
+
+
+def test_arms_take_turns_and_every_run_of_one_input_counts() -> None:
+    clock, seen = ScriptedClock(), []
+
+    def arm(name: str, *times: float) -> Callable[[], None]:
+        left = iter(times)
+
+        def run() -> None:
+            seen.append(name)
+            clock.next_ms = next(left)
+
+        return run
+
+    arms = {"a": arm("a", 900.0, *range(1, 12)), "b": arm("b", *[2.0] * 12)}
+
+    found = measure_repeated(arms, runs=11, warmup=1, timer=clock)
+
+    assert seen[:6] == ["a", "b", "a", "b", "b", "a"]
+    assert (found["a"].p10_ms, found["a"].p50_ms, found["a"].p90_ms, found["a"].n) == (2.0, 6.0, 10.0, 11)
+
+
+def test_one_slow_run_of_many_is_accepted_and_a_drift_is_not() -> None:
+    clock = ScriptedClock()
+
+    def taking(times: list[float]) -> Callable[[], None]:
+        left = iter(times)
+
+        def run() -> None:
+            clock.next_ms = next(left)
+
+        return run
+
+    arms = {"outlier": taking([9.0] + [1.0] * 19), "drift": taking([1.0] * 10 + [2.0] * 10)}
+
+    found = measure_repeated(arms, runs=20, warmup=0, timer=clock)
+
+    assert (found["outlier"].valid, found["drift"].valid) == (True, False)
+
+
+def test_fewer_than_three_runs_are_invalid() -> None:
+    found = measure_repeated({"a": lambda: None}, runs=2, warmup=0)["a"]
+
+    assert (found.valid, found.n) == (False, 2)
+    assert "at least 3" in str(found.reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from vmrbench.cost.machine import cpu_model, machine_facts, machine_key
+from vmrbench.cost.machine import cpu_model, machine_facts, machine_key, machine_line
 
 
 def test_facts_are_plain_values() -> None:
@@ -50,3 +50,10 @@ def test_the_processor_is_read_from_the_system(tmp_path: Path) -> None:
 
 def test_a_system_without_that_file_still_names_something(tmp_path: Path) -> None:
     assert cpu_model(tmp_path / "absent")
+
+
+def test_a_line_names_the_gpu_where_there_is_one_and_else_the_processor() -> None:
+    facts = {"cpu": "Slow 9", "cores": 4, "threads": 2, "libraries": {"torch": "2.13.0"}}
+
+    assert machine_line(facts) == "Slow 9, 4 cores, threads: 2, torch 2.13.0"
+    assert machine_line(facts | {"gpu": "Fast 1"}) == "Fast 1, torch 2.13.0"
