@@ -78,7 +78,7 @@ def draw(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     _cost_axis(panels[0], [point.gmacs for point in points])
     for panel in panels[len(backbones) :]:
         panel.set_visible(False)
-    figure.legend(handles=_legend(points, styles, floor), loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(handles=_legend(points, styles, floor), loc="outside right center", fontsize=8, frameon=False)
     unit = summary.metrics[summary.headline].unit
     figure.supxlabel("GMACs a query, nothing cached (log scale, cheaper to the left)", fontsize=10)
     figure.supylabel(f"{summary.headline}, {unit}", fontsize=10)
