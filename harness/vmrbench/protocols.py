@@ -76,10 +76,14 @@ class Trimmer(Protocol):
 
 @runtime_checkable
 class Scheduled(Protocol):
-    """A trimmer whose training changes over time, such as an annealed temperature."""
+    """A trimmer or a backbone whose training changes over time, such as an annealed temperature."""
 
     def set_progress(self, share: float) -> None:
-        """Called before every epoch with the share of the training that is done, 0..1."""
+        """Called before every epoch with the share of the training that is done, 0..1.
+
+        A trimmer learns in the extra epochs, of which this is a share; a backbone's share is of the base epochs, and
+        1 in extra ones.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ What differs, and why:
 - the negative pass stops after the encoder: nothing reads the slots that the official one goes on to decode;
 - the matrix that the random walk inverts is as large as the clusters are many, not the clips: the same, and cheaper;
 - the sine embedding of anchors is as wide as the model, not 256 whatever the width;
-- `choose_negatives_from` counts in shares of the training, epoch 80 of 200 as published, and waits for `set_progress`,
-  which the training of this project does not call for backbones: until then the next sample gives the negative;
+- `choose_negatives_from` counts in shares of the base epochs, epoch 80 of 200 as published: before it the next sample
+  gives the negative;
 - the two temporal channels come from the batch's own times, so that trimmed videos keep theirs;
 - videos are not cut to 75 clips, and features are not normalised here: both belong to the data;
 - without saliency labels, pairs and grades come from the moments, see `vmrbench.trim.saliency_labels`;

@@ -172,9 +172,13 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
         # Seeding from (seed, epoch) makes a resumed run equal to a straight one.
         torch.manual_seed(self._stage.seed * 100_003 + runner.epoch)
         runner.train_dataloader.batch_sampler.set_epoch(runner.epoch)
-        trimmer = runner.model.arm.trimmer
-        if isinstance(trimmer, Scheduled):
-            trimmer.set_progress(runner.epoch / self._stage.epochs)
+        arm, stage = runner.model.arm, self._stage
+        if isinstance(arm.trimmer, Scheduled):
+            arm.trimmer.set_progress(runner.epoch / stage.epochs)
+        if isinstance(arm.backbone, Scheduled):
+            # Of the base epochs alone: a base model must not depend on how many extra ones follow it.
+            done, base = stage.epochs_before + runner.epoch, stage.settings.base_epochs
+            arm.backbone.set_progress(min(1.0, done / base) if base else 1.0)
         self._sums = {}
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:

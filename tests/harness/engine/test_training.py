@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,18 @@ def test_the_kept_weights_are_the_moving_average_at_the_kept_epoch(
     log, weights = trained(cell, tmp_path / "work", settings(1, ema=0.5))
 
     torch.testing.assert_close(weights, after_epoch[log.selected_epoch])
+
+
+def test_a_backbone_hears_how_much_of_the_base_epochs_is_done(
+    make_sweep: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, heard = make_sweep("all").cells["all"], []
+    backbone = type(untrimmed_arm(cell).backbone)
+    monkeypatch.setattr(backbone, "set_progress", lambda _, share: heard.append(share), raising=False)
+
+    trained(cell, tmp_path / "work", replace(settings(1), base_epochs=4))
+
+    assert heard == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_training_leaves_the_start_method_of_processes_alone(
