@@ -34,7 +34,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +65,7 @@ from vmrbench.trim.labels import moment_fractions
 from vmrbench.trim.saliency_labels import graded_labels, of_another_video
 from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench_plugins._detr_presets import SMALL, SMALL_TRAINING, TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,18 +313,6 @@ OFFICIAL_KEYS = [
     (r"global_rep_pos", r"global_position"),
     *surrounding_keys(),
 ]
-# Ours, for small features and few epochs on a CPU, as that of QD-DETR.
-SMALL: Mapping[str, Any] = {
-    "hidden": 64,
-    "heads": 4,
-    "inner": 128,
-    "slots": 5,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "scale_rows": True,
-    "margin": 1.0,
-    "pairs": 16,
-}
 # What is matched by costs of its own elsewhere is matched by the weights of the loss here.
 OFFICIAL_OPTIONS = {
     **{name: place for name, place in DETR_OPTIONS.items() if not place.startswith("match.")},
@@ -347,17 +335,8 @@ SPEC = BackboneSpec(
     },
     training={
         # The official rate falls to a tenth once more, after 160 epochs.
-        "published_qvhighlights": {
-            "base_epochs": 200,
-            "batch_size": 32,
-            "learning_rate": 1.0e-4,
-            "weight_decay": 1.0e-4,
-            "warmup_share": 0.0,
-            "clip_norm": 0.1,
-            "schedule": "step",
-            "drop_epoch": 80,
-        },
-        "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
+        "published_qvhighlights": {**TRAINING, "schedule": "step", "drop_epoch": 80},
+        "small": SMALL_TRAINING,
     },
     key_map=rename_keys(OFFICIAL_KEYS),
     options_from_official=rename_options(OFFICIAL_OPTIONS, DETR_ONLY),

@@ -69,6 +69,9 @@ from vmrbench.trim.labels import moment_fractions
 from vmrbench.trim.saliency_labels import graded_labels, of_another_video
 from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench_plugins._detr_presets import SMALL as SMALL_DETR
+from vmrbench_plugins._detr_presets import SMALL_TRAINING
+from vmrbench_plugins._detr_presets import TRAINING as TRAINING_DETR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,8 +240,7 @@ class CgDetr(nn.Module):
 
     def layer_slots(self, outputs: Outputs) -> list[Slots]:
         """What every decoder layer predicts, the last one last."""
-        earlier = zip(outputs.decoded.hidden[:-1], outputs.decoded.anchors[:-1], strict=True)
-        return [*(self.heads(hidden, anchors) for hidden, anchors in earlier), outputs.slots]
+        return self.heads.of_layers(outputs.decoded.hidden, outputs.decoded.anchors, outputs.slots)
 
     def _clips(self, batch: Batch) -> Tensor:
         rows = clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef)
@@ -322,33 +324,16 @@ OFFICIAL_KEYS = [
     *surrounding_keys(),
 ]
 CHARADES: Mapping[str, Any] = {"chosen_prompts": 2, "saliency": 4.0}
-# Ours, for small features and few epochs on a CPU, for the reasons given with that of Moment-DETR; the saliency term
-# keeps its published weight, as in QD-DETR. Dummies are fewer, as the sentences there are short.
+# The saliency term keeps its published weight, as in QD-DETR. Dummies are fewer, as the sentences there are short.
 SMALL: Mapping[str, Any] = {
-    "hidden": 64,
-    "heads": 4,
+    **SMALL_DETR,
     "encoder_layers": 2,
     "decoder_layers": 2,
-    "inner": 128,
     "dummies": 10,
-    "slots": 5,
-    "dropout": 0.0,
     "query_dropout": 0.0,
-    "input_dropout": 0.0,
-    "scale_rows": True,
-    "margin": 1.0,
-    "pairs": 16,
 }
 # The official rate falls after 400 epochs, for TACoS after 200; there are 200.
-TRAINING: Mapping[str, Any] = {
-    "base_epochs": 200,
-    "batch_size": 32,
-    "learning_rate": 2.0e-4,
-    "weight_decay": 1.0e-4,
-    "warmup_share": 0.0,
-    "clip_norm": 0.1,
-    "schedule": "constant",
-}
+TRAINING: Mapping[str, Any] = {**TRAINING_DETR, "learning_rate": 2.0e-4}
 OFFICIAL_OPTIONS = {
     "t2v_layers": "cross_layers",
     "sent_layers": "sentence_layers",
@@ -378,11 +363,11 @@ SPEC = BackboneSpec(
         "small": SMALL,
     },
     training={
-        "published_qvhighlights": {**TRAINING, "learning_rate": 1.0e-4},
+        "published_qvhighlights": TRAINING_DETR,
         "published_charades": TRAINING,
         "published_charades_vgg": {**TRAINING, "batch_size": 16},
         "published_tacos": TRAINING,
-        "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
+        "small": SMALL_TRAINING,
     },
     key_map=rename_keys(OFFICIAL_KEYS),
     options_from_official=rename_options({**DETR_OPTIONS, **OFFICIAL_OPTIONS}, DETR_ONLY),

@@ -56,6 +56,8 @@ from vmrbench.trim.labels import moment_fractions
 from vmrbench.trim.saliency_labels import ranked_pairs
 from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench_plugins._detr_presets import SMALL as SMALL_DETR
+from vmrbench_plugins._detr_presets import SMALL_TRAINING, TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +199,7 @@ class Eatr(nn.Module):
 
     def layer_slots(self, outputs: Outputs) -> list[Slots]:
         """What every decoder layer predicts, the last one last."""
-        earlier = zip(outputs.hidden[:-1], outputs.anchors[:-1], strict=True)
-        return [*(self.heads(hidden, anchors) for hidden, anchors in earlier), outputs.slots]
+        return self.heads.of_layers(outputs.hidden, outputs.anchors, outputs.slots)
 
     def event_slots(self, outputs: Outputs) -> Slots:
         """The events that slots stand for before they are decoded; all of them count, so labels mean nothing."""
@@ -254,21 +255,7 @@ OFFICIAL_KEYS = [
     (r"saliency_proj[.](\w+)", r"saliency_head.\1"),
     *surrounding_keys(),
 ]
-# Ours, for small features and few epochs on a CPU, for the reasons given with that of Moment-DETR.
-SMALL: Mapping[str, Any] = {
-    "hidden": 64,
-    "heads": 4,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "inner": 128,
-    "slots": 5,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "scale_rows": True,
-    "saliency": 4.0,
-    "margin": 1.0,
-    "pairs": 16,
-}
+SMALL: Mapping[str, Any] = {**SMALL_DETR, "encoder_layers": 2, "decoder_layers": 2, "saliency": 4.0}
 OFFICIAL_OPTIONS = {
     "num_slot_iter": "rounds",
     "event_coef": "events",
@@ -287,17 +274,8 @@ SPEC = BackboneSpec(
         "small": SMALL,
     },
     training={
-        "published_qvhighlights": {
-            "base_epochs": 200,
-            "batch_size": 32,
-            "learning_rate": 1.0e-4,
-            "weight_decay": 1.0e-4,
-            "warmup_share": 0.0,
-            "clip_norm": 0.1,
-            "schedule": "step",
-            "drop_epoch": 150,
-        },
-        "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
+        "published_qvhighlights": {**TRAINING, "schedule": "step", "drop_epoch": 150},
+        "small": SMALL_TRAINING,
     },
     key_map=rename_keys(OFFICIAL_KEYS),
     options_from_official=rename_options({**DETR_OPTIONS, **OFFICIAL_OPTIONS}, DETR_ONLY),

@@ -40,6 +40,9 @@ from vmrbench.trim.labels import moment_fractions
 from vmrbench.trim.saliency_labels import ranked_pairs
 from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench_plugins._detr_presets import SMALL as SMALL_DETR
+from vmrbench_plugins._detr_presets import SMALL_TRAINING
+from vmrbench_plugins._detr_presets import TRAINING as TRAINING_DETR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,32 +170,12 @@ OFFICIAL_KEYS = [
     (r"saliency_proj[.](\w+)", r"saliency_head.\1"),
     *surrounding_keys(),
 ]
-# Ours, for small features and few epochs on a CPU: fewer slots give each more to learn from, a stronger saliency term
-# teaches the encoder early, and sampling dropout masks of attention took half of a training step.
-SMALL: Mapping[str, Any] = {
-    "hidden": 64,
-    "heads": 4,
-    "inner": 128,
-    "slots": 5,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "scale_rows": True,
-    "saliency": 4.0,
-    "margin": 1.0,
-    "pairs": 16,
-}
+# A stronger saliency term teaches the encoder early.
+SMALL: Mapping[str, Any] = {**SMALL_DETR, "saliency": 4.0}
 # The published rate would drop after epoch 400 of 200. Those of `small` are ours, for the simulated data.
 TRAINING: Mapping[str, Mapping[str, Any]] = {
-    "published_qvhighlights": {
-        "base_epochs": 200,
-        "batch_size": 32,
-        "learning_rate": 1e-4,
-        "weight_decay": 1e-4,
-        "warmup_share": 0.0,
-        "schedule": "constant",
-        "clip_norm": 0.1,
-    },
-    "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1e-3},
+    "published_qvhighlights": TRAINING_DETR,
+    "small": SMALL_TRAINING,
 }
 
 SPEC = BackboneSpec(

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +53,7 @@ from vmrbench.trim.labels import moment_fractions
 from vmrbench.trim.saliency_labels import graded_labels, of_another_video
 from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench_plugins._detr_presets import SMALL, SMALL_TRAINING, TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,8 +181,7 @@ class QdDetr(nn.Module):
 
     def layer_slots(self, outputs: Outputs) -> list[Slots]:
         """What every decoder layer predicts, the last one last."""
-        earlier = zip(outputs.decoded.hidden[:-1], outputs.decoded.anchors[:-1], strict=True)
-        return [*(self.heads(hidden, anchors) for hidden, anchors in earlier), outputs.slots]
+        return self.heads.of_layers(outputs.decoded.hidden, outputs.decoded.anchors, outputs.slots)
 
     def _project(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Clips [B, L, D] and query tokens [B, T, D]."""
@@ -223,19 +222,6 @@ OFFICIAL_KEYS = [
     (r"saliency_proj2[.](\w+)", r"saliency_head.summary.\1"),
     *surrounding_keys(),
 ]
-# Ours, for small features and few epochs on a CPU, for the reasons given with that of Moment-DETR. The saliency term
-# keeps its published weight: negative pairs, a sum over clips, make it strong; a greater one was not tried.
-SMALL: Mapping[str, Any] = {
-    "hidden": 64,
-    "heads": 4,
-    "inner": 128,
-    "slots": 5,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "scale_rows": True,
-    "margin": 1.0,
-    "pairs": 16,
-}
 
 SPEC = BackboneSpec(
     name="qd_detr",
@@ -247,20 +233,12 @@ SPEC = BackboneSpec(
     capabilities=frozenset({"encode", "distill"}),
     presets={
         "published_qvhighlights": {},
+        # The saliency term keeps its published weight: negative pairs, a sum over clips, make it strong.
         "small": SMALL,
     },
     training={
-        # The official rate falls after 400 epochs, of which there are 200.
-        "published_qvhighlights": {
-            "base_epochs": 200,
-            "batch_size": 32,
-            "learning_rate": 1.0e-4,
-            "weight_decay": 1.0e-4,
-            "warmup_share": 0.0,
-            "clip_norm": 0.1,
-            "schedule": "constant",
-        },
-        "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
+        "published_qvhighlights": TRAINING,
+        "small": SMALL_TRAINING,
     },
     key_map=rename_keys(OFFICIAL_KEYS),
     options_from_official=rename_options(DETR_OPTIONS, DETR_ONLY),

@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +65,7 @@ from vmrbench.trim.labels import moment_fractions
 from vmrbench.trim.saliency_labels import graded_labels, same_video
 from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench_plugins._detr_presets import SMALL, SMALL_TRAINING, TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +197,7 @@ class TrDetr(nn.Module):
 
     def layer_slots(self, outputs: Outputs) -> list[Slots]:
         """What every decoder layer predicts, the last one last."""
-        earlier = zip(outputs.decoded.hidden[:-1], outputs.decoded.anchors[:-1], strict=True)
-        return [*(self.heads(hidden, anchors) for hidden, anchors in earlier), outputs.slots]
+        return self.heads.of_layers(outputs.decoded.hidden, outputs.decoded.anchors, outputs.slots)
 
     def _project(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Clips [B, L, D] and query tokens [B, T, D]."""
@@ -253,18 +252,6 @@ OFFICIAL_KEYS = [
     (r"gru_extractor[.]gru[.](\w+)", r"likeness.recurrent.\1"),
     *surrounding_keys(),
 ]
-# Ours, for small features and few epochs on a CPU, for the reasons given with that of Moment-DETR.
-SMALL: Mapping[str, Any] = {
-    "hidden": 64,
-    "heads": 4,
-    "inner": 128,
-    "slots": 5,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "scale_rows": True,
-    "margin": 1.0,
-    "pairs": 16,
-}
 OFFICIAL_OPTIONS = {
     "CTC_loss_coef": "clip_sentence",
     "VTC_loss_coef": "video_sentence",
@@ -283,17 +270,8 @@ SPEC = BackboneSpec(
         "small": SMALL,
     },
     training={
-        # The official rate falls after 400 epochs, of which there are 200.
-        "published_qvhighlights": {
-            "base_epochs": 200,
-            "batch_size": 32,
-            "learning_rate": 1.0e-4,
-            "weight_decay": 1.0e-4,
-            "warmup_share": 0.0,
-            "clip_norm": 0.1,
-            "schedule": "constant",
-        },
-        "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
+        "published_qvhighlights": TRAINING,
+        "small": SMALL_TRAINING,
     },
     key_map=rename_keys(OFFICIAL_KEYS),
     options_from_official=rename_options({**DETR_OPTIONS, **OFFICIAL_OPTIONS}, DETR_ONLY),

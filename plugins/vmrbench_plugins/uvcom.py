@@ -67,6 +67,8 @@ from vmrbench.trim.labels import moment_fractions
 from vmrbench.trim.saliency_labels import graded_labels, same_video
 from vmrbench.trim.slot_targets import slot_targets
 from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench_plugins._detr_presets import SMALL as SMALL_DETR
+from vmrbench_plugins._detr_presets import SMALL_TRAINING, TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,8 +226,7 @@ class Uvcom(nn.Module):
 
     def layer_slots(self, outputs: Outputs) -> list[Slots]:
         """What every decoder layer predicts, the last one last."""
-        earlier = zip(outputs.decoded.hidden[:-1], outputs.decoded.anchors[:-1], strict=True)
-        return [*(self.heads(hidden, anchors) for hidden, anchors in earlier), outputs.slots]
+        return self.heads.of_layers(outputs.decoded.hidden, outputs.decoded.anchors, outputs.slots)
 
     def _project(self, batch: Batch) -> tuple[Tensor, Query, Tensor]:
         """Clips [B, L, D], the query, and the position [B, L, D] of the clips."""
@@ -293,31 +294,14 @@ OFFICIAL_KEYS = [
     (r"saliency_proj2[.](\w+)", r"saliency_head.summary.\1"),
     *surrounding_keys(),
 ]
-# Ours, for small features and few epochs on a CPU, as that of QD-DETR.
 SMALL: Mapping[str, Any] = {
-    "hidden": 64,
-    "heads": 4,
+    **SMALL_DETR,
     "encoder_layers": 2,
     "decoder_layers": 2,
-    "inner": 128,
-    "slots": 5,
     "head_inner": 128,
     "word_clusters": 3,
     "clip_clusters": 8,
     "cluster_rounds": 3,
-    "dropout": 0.0,
-    "input_dropout": 0.0,
-    "scale_rows": True,
-    "margin": 1.0,
-    "pairs": 16,
-}
-PUBLISHED_TRAINING: Mapping[str, Any] = {
-    "base_epochs": 200,
-    "learning_rate": 1.0e-4,
-    "weight_decay": 1.0e-4,
-    "warmup_share": 0.0,
-    "clip_norm": 0.1,
-    "schedule": "step",
 }
 OFFICIAL_OPTIONS = {
     "n_txt_mu": "word_clusters",
@@ -340,9 +324,9 @@ SPEC = BackboneSpec(
         "small": SMALL,
     },
     training={
-        "published_qvhighlights": {**PUBLISHED_TRAINING, "batch_size": 32, "drop_epoch": 100},
-        "published_charades": {**PUBLISHED_TRAINING, "batch_size": 8, "drop_epoch": 80},
-        "small": {"base_epochs": 16, "batch_size": 16, "learning_rate": 1.0e-3},
+        "published_qvhighlights": {**TRAINING, "schedule": "step", "drop_epoch": 100},
+        "published_charades": {**TRAINING, "batch_size": 8, "schedule": "step", "drop_epoch": 80},
+        "small": SMALL_TRAINING,
     },
     key_map=rename_keys(OFFICIAL_KEYS),
     options_from_official=rename_options({**DETR_OPTIONS, **OFFICIAL_OPTIONS}, DETR_ONLY),

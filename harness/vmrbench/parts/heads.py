@@ -62,6 +62,16 @@ class SlotHeads(nn.Module):
         spans = self.span(hidden) if anchors is None else self.span(hidden) + fraction_logits(anchors)
         return Slots(logits=self.label(hidden), spans=spans.sigmoid())
 
+    def of_layers(self, hidden: Tensor, anchors: Tensor, last: Slots) -> list[Slots]:
+        """What every decoder layer predicts, for auxiliary losses.
+
+        Args:
+            hidden: [layers, B, Q, D].
+            anchors: [layers, B, Q, 2] where the slots of each layer stood.
+            last: what has been read of the last layer already.
+        """
+        return [*(self(*layer) for layer in zip(hidden[:-1], anchors[:-1], strict=True)), last]
+
 
 class DotSaliency(nn.Module):
     """Saliency of every clip: the dot product of its projection with that of a summary of video and query.
