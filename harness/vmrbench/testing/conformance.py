@@ -25,10 +25,11 @@ from vmrbench.config.settings import TrainConfig
 from vmrbench.errors import ConfigError, PluginError, did_you_mean
 from vmrbench.protocols import Backbone, Distillable, SharesEncoder
 from vmrbench.specs import BackboneSpec, Dims
-from vmrbench.testing.batch_edits import pad_batch, take_samples, without_labels
+from vmrbench.testing.batch_edits import without_labels
 from vmrbench.testing.factories import make_batch
+from vmrbench.testing.predictions import changed_by_company, moments_apart, predict_moments
 from vmrbench.testing.trimmer_conformance import check_trimmer
-from vmrbench.types import AxisMoments, Batch, DistillTargets
+from vmrbench.types import Batch, DistillTargets
 
 __all__ = ["check_backbone", "check_trimmer"]
 
@@ -107,7 +108,7 @@ def check_capabilities(model: nn.Module, spec: BackboneSpec, batch: Batch, who: 
 
 def check_predictions(model: nn.Module, batch: Batch, who: str) -> None:
     """Spans lie on the clip axis, starts come before ends, scores are numbers, and no sample is without a moment."""
-    moments = _predict(model, batch)
+    moments = predict_moments(model, batch)
     count = batch.lengths[:, None]
     _expect(
         moments.spans.shape == (*moments.scores.shape, 2), f"{who}: predict gave spans {tuple(moments.spans.shape)}"
@@ -121,7 +122,7 @@ def check_predictions(model: nn.Module, batch: Batch, who: str) -> None:
 
 def check_reads_no_labels(model: nn.Module, batch: Batch, who: str) -> None:
     """The same predictions without labels."""
-    difference = _difference(_predict(model, batch), _predict(model, without_labels(batch)))
+    difference = moments_apart(predict_moments(model, batch), predict_moments(model, without_labels(batch)))
     _expect(
         difference == 0, f"{who}: predictions change by {difference:.2g} without labels; forward must not read them"
     )
@@ -129,24 +130,19 @@ def check_reads_no_labels(model: nn.Module, batch: Batch, who: str) -> None:
 
 def check_rerun_is_identical(model: nn.Module, batch: Batch, who: str) -> None:
     """Two runs give the same bits."""
-    difference = _difference(_predict(model, batch), _predict(model, batch))
+    difference = moments_apart(predict_moments(model, batch), predict_moments(model, batch))
     _expect(difference == 0, f"{who}: two runs in eval mode differ by {difference:.2g}, expected no difference")
 
 
 def check_company_changes_nothing(model: nn.Module, batch: Batch, who: str) -> None:
     """A sample gets the same moments whatever its neighbours, its place and its padding."""
     rows = range(len(batch.sample_ids))
-    together = _predict(model, batch)
-    padded = _difference(together, _predict(model, pad_batch(batch, clips=4, tokens=3)))
+    padded = changed_by_company(model, batch, rows, clips=4, tokens=3)
     _expect(padded < TOLERANCE, f"{who}: predictions change by {padded:.2g} with padding; mask padded clips and tokens")
-    backwards = _predict(model, take_samples(batch, rows[::-1]))
-    turned = AxisMoments(spans=backwards.spans.flip(0), scores=backwards.scores.flip(0))
-    moved = _difference(together, turned)
+    moved = changed_by_company(model, batch, rows[::-1])
     _expect(moved < TOLERANCE, f"{who}: predictions change by {moved:.2g} with the order of the batch")
     for row in rows:
-        alone = _predict(model, take_samples(batch, [row]))
-        here = AxisMoments(spans=together.spans[row : row + 1], scores=together.scores[row : row + 1])
-        changed = _difference(here, alone)
+        changed = changed_by_company(model, batch, [row])
         _expect(changed < TOLERANCE, f"{who}: predictions of a sample change by {changed:.2g} with its neighbours")
 
 
@@ -189,7 +185,7 @@ def check_weights_survive(model: nn.Module, rebuild: Callable[[], nn.Module], ba
     torch.manual_seed(1)
     again = rebuild().eval()
     again.load_state_dict(load(written))
-    difference = _difference(_predict(model, batch), _predict(again, batch))
+    difference = moments_apart(predict_moments(model, batch), predict_moments(again, batch))
     _expect(difference == 0, f"{who}: predictions change by {difference:.2g} when weights are written and read again")
 
 
@@ -204,20 +200,6 @@ def _check_targets(targets: DistillTargets, size: tuple[int, ...], who: str) -> 
     if targets.candidates is not None and targets.candidate_mask is not None:
         fits = targets.candidate_mask.shape[-1] == targets.candidates.shape[-1]
         _expect(fits, f"{who}: distill candidate_mask does not fit its candidates")
-
-
-@torch.no_grad()
-def _predict(model: nn.Module, batch: Batch) -> AxisMoments:
-    return cast(Backbone, model).predict(model(batch), batch)
-
-
-def _difference(a: AxisMoments, b: AxisMoments) -> float:
-    """How far the worst moment of a sample is from its nearest counterpart; near ties may change places."""
-    if a.scores.shape != b.scores.shape:
-        return float("inf")
-    left, right = (torch.cat([m.spans, m.scores.clamp(min=-1e4)[..., None]], dim=-1) for m in (a, b))
-    apart = (left[:, :, None] - right[:, None]).abs().amax(-1)
-    return float(torch.maximum(apart.amin(1).amax(), apart.amin(2).amax()))
 
 
 def _expect(kept: bool, message: str) -> None:
