@@ -86,6 +86,15 @@ class Scheduled(Protocol):
         """
 
 
+@runtime_checkable
+class LearnsAlone(Protocol):
+    """A trimmer that may be trained before the backbone is (`selector_epochs`)."""
+
+    @property
+    def learns_alone(self) -> bool:
+        """Whether its own loss, given a teacher and no student, tells it which clips to keep."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeatureFacts:
     """Where the numbers of one feature group come from, for the record and for the cost.

@@ -81,6 +81,11 @@ class SpotVmr(nn.Module):
             nn.init.zeros_(layer.bias)
         self.temperature = options.temperature
 
+    @property
+    def learns_alone(self) -> bool:
+        """Only `exact` has a selection loss; in `faithful` the backbone's losses are all that teaches the selector."""
+        return self.options.mode == "exact"
+
     def set_progress(self, share: float) -> None:
         """Anneal the temperature: linear from its start to 0. share: of the training that is done, 0..1."""
         self.temperature = self.options.temperature * (1 - share)

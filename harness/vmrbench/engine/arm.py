@@ -100,6 +100,14 @@ class Arm(nn.Module):
             return None
         return self.backbone.distill_targets(result.outputs, result.rows)
 
+    def selection_losses(self, batch: Batch, teacher: Arm | None) -> Mapping[str, Tensor]:
+        """Weighted terms of the trimmer alone; the backbone runs only where the trimmer borrows its encoder."""
+        decision = self.select(batch, self.access(batch))
+        terms = cast(Trimmer, self.trimmer).loss(
+            decision, withhold_clips(batch), student=None, teacher=_teach(teacher, batch)
+        )
+        return {f"trim_{name}": value for name, value in terms.items()}
+
     def losses(self, batch: Batch, teacher: Arm | None) -> Mapping[str, Tensor]:
         """Weighted terms of backbone and trimmer on a training batch."""
         result = self(batch)

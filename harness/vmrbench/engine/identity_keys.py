@@ -33,11 +33,11 @@ def stage_keys(cell: Cell, machine: str) -> StageKeys:
     """The keys of a cell. machine: from `vmrbench.cost.machine.machine_key`."""
     whole = cell.identity()
     training = dict(whole["train"])
-    extra = training.pop("extra_epochs")
+    of_arm = {name: training.pop(name) for name in ("extra_epochs", "selector_epochs") if name in training}
     model = {"dataset": whole["dataset"], "backbone": whole["backbone"], "limit": whole["limit"]}
     learned = {"seed": cell.seed, "precision": cell.precision, "train": training}
     base = fingerprint({"revision": REVISION, **model, **learned, "input": _input(cell)})
-    train = fingerprint({"base": base, "trimmer": whole["trimmer"], "extra_epochs": extra})
+    train = fingerprint({"base": base, "trimmer": whole["trimmer"], **of_arm})
     shapes = {"revision": REVISION, **model, "shapes": cell.cost.macs_shapes}
     backbone_macs = fingerprint({**shapes, "input": _input(cell)})
     compiled = {"compile": True} if cell.compile else {}

@@ -25,8 +25,9 @@ from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
 from vmrbench.engine.probes import ShuffledQueries
+from vmrbench.engine.selector_training import can_learn_alone, train_selector
 from vmrbench.engine.splits import REPORTED, SELECTION, split_of
-from vmrbench.engine.train import Stage, train
+from vmrbench.engine.train import Stage, TrainLog, train
 from vmrbench.engine.weights import load_weights, save_weights, start_from
 from vmrbench.launch.jobs import say_stage
 from vmrbench.protocol.convention import get_protocol
@@ -43,6 +44,7 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "shuffled.json",
 )
 MACS, COMPILED = "macs.json", "compiled.json"
+SELECTOR_WORK = "selector_work"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
 FIT_CLIPS = 20_000
 
@@ -80,7 +82,10 @@ def make_base(cell: Cell, folder: Path, key: str) -> None:
 
 
 def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
-    """Train the arm for the extra epochs, starting from the base model; a learned trimmer has it as its teacher."""
+    """Train the arm for the extra epochs, starting from the base model; a learned trimmer has it as its teacher.
+
+    Before that, a trimmer that can learns alone for the selector epochs.
+    """
     device = resolve_device(cell.device)
     base = store.path("base", keys.base) / WEIGHTS
     arm = new_arm(cell)
@@ -93,9 +98,10 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
         load_weights(teacher, base)
         teacher.eval().requires_grad_(False).to(device)
     name, before = f"train-{keys.train[:12]}", cell.train.base_epochs
-    _train(cell, arm.to(device), folder, name=name, epochs=cell.train.extra_epochs, before=before, teacher=teacher)
-    log = read_json(folder / LOG)
-    write_json(folder / LOG, {**log, "started_from": keys.base, "own_initialisation": list(fresh), **_facts(arm)})
+    alone = _train_selector(cell, arm.to(device), folder, f"selector-{keys.train[:12]}", teacher)
+    _train(cell, arm, folder, name=name, epochs=cell.train.extra_epochs, before=before, teacher=teacher)
+    log = read_json(folder / LOG) | {"selector": alone and asdict(alone), "started_from": keys.base}
+    write_json(folder / LOG, {**log, "own_initialisation": list(fresh), **_facts(arm)})
 
 
 def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
@@ -170,24 +176,39 @@ def _train(
     work = folder / "work"
     work.mkdir(exist_ok=True)
     if epochs > 0:
-        stage = Stage(
-            name=name,
-            epochs=epochs,
-            seed=cell.seed,
-            settings=cell.train,
-            device=resolve_device(cell.device),
-            precision=cell.precision,
-            folder=work,
-            epochs_before=before,
-            teacher=teacher,
-            progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
-        )
+        stage = _stage(cell, work, name, epochs, before, teacher)
         log = asdict(train(arm, split_of(cell, "train"), split_of(cell, SELECTION), stage))
     else:
         log = {"losses": [], "validation": {}, "selected_by": cell.train.select_by, "selected_epoch": 0}
     digest = save_weights(arm.cpu(), folder / WEIGHTS)
     write_json(folder / LOG, {**log, "weights_sha256": digest})
-    shutil.rmtree(work)
+    for used in (work, folder / SELECTOR_WORK):
+        shutil.rmtree(used, ignore_errors=True)
+
+
+def _train_selector(cell: Cell, arm: Arm, folder: Path, name: str, teacher: Arm | None) -> TrainLog | None:
+    """Train the trimmer alone; its folder stays until the arm is trained too, so that a killed run comes back here."""
+    if cell.train.selector_epochs == 0 or not can_learn_alone(arm.trimmer):
+        return None
+    work = folder / SELECTOR_WORK
+    work.mkdir(exist_ok=True)
+    stage = _stage(cell, work, name, cell.train.selector_epochs, cell.train.base_epochs, teacher)
+    return train_selector(arm, split_of(cell, "train"), split_of(cell, SELECTION), stage)
+
+
+def _stage(cell: Cell, work: Path, name: str, epochs: int, before: int, teacher: Arm | None) -> Stage:
+    return Stage(
+        name=name,
+        epochs=epochs,
+        seed=cell.seed,
+        settings=cell.train,
+        device=resolve_device(cell.device),
+        precision=cell.precision,
+        folder=work,
+        epochs_before=before,
+        teacher=teacher,
+        progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
+    )
 
 
 def _facts(arm: Arm) -> dict[str, object]:

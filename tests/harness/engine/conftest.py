@@ -34,6 +34,7 @@ ARMS = {
     "uniform": "{name: uniform, options: {keep_ratio: 0.5}}",
     "random": "{name: random, options: {keep_ratio: 0.5}}",
     "spotvmr": "{name: spotvmr, options: {keep_ratio: 0.5, steps: 2}}",
+    "exact": "{id: exact, name: spotvmr, preset: exact, options: {keep_ratio: 0.5, steps: 2}}",
     "drawn": "{id: drawn, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, selection: stochastic}}",
     "adapted": "{id: adapted, name: uniform, fill: adapter, options: {keep_ratio: 0.5}}",
 }
@@ -90,8 +91,8 @@ def make_sweep(offers: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 @pytest.fixture(scope="session")
 def finished(make_sweep: Callable[..., Sweep]) -> Sweep:
-    """Every arm, run once; tests read its store and change nothing."""
-    sweep = make_sweep(*ARMS)
+    """Every arm but one, run once; tests read its store and change nothing."""
+    sweep = make_sweep(*(arm for arm in ARMS if arm != "exact"))
     result = sweep.run()
     assert dict(result.failed) == {}
     return sweep
