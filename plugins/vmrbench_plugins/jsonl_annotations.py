@@ -177,6 +177,8 @@ def build_jsonl(options: JsonlOptions) -> JsonlDataset:
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise ConfigError(f"data set 'jsonl': {name}: {value} found, a number above 0 expected")
+    if options.cache is None and options.cache_precision != "fp32":
+        raise ConfigError(f"data set 'jsonl': cache_precision: {options.cache_precision} needs a cache; set cache")
     features = sources_of(options.features) if isinstance(options.features, FeatureLayout) else options.features
     if features != "simulated" and not any(source.role == "clips" for source in features):
         raise ConfigError("data set 'jsonl': features: no source of role 'clips'; add one, or write simulated")
