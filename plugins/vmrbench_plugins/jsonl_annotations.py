@@ -17,6 +17,7 @@ from vmrbench.data.packed import CacheChoice, Precision
 from vmrbench.data.provider import FilesProvider, Provider
 from vmrbench.data.query_words import QueryFeatures, WordVectors, file_sha256
 from vmrbench.data.rows import Tolerance
+from vmrbench.data.sentences import SentenceVectors
 from vmrbench.data.splits import carve_validation, limit
 from vmrbench.data.words import UnknownWords
 from vmrbench.errors import ConfigError, DataError, did_you_mean
@@ -40,7 +41,8 @@ class JsonlOptions:
     relative paths of feature sources start from, the working folder where None; cache: folder of memory-mapped copies
     of feature files, none where None; cache_precision: of these copies; words: table of word vectors, hashed vectors
     where None (not read where a feature source has the role text); unknown_words: what a word gets that the table
-    lacks, a vector hashed from its spelling or zeros; clip_seconds: length of a row of simulated features; seed: of
+    lacks, a vector hashed from its spelling or zeros; sentence_encoder: import name of an installed package with a
+    sentence encoder inside, in place of word vectors; clip_seconds: length of a row of simulated features; seed: of
     carving, limits and simulated features; limit_videos, limit_queries: at most so many in each split; windows_beyond:
     whether a window beyond its video is an error or is cut; duration_tolerance: seconds that rows and video may differ,
     two rows where None; cut_rows_at_most: rows that sources of one video may differ.
@@ -56,6 +58,7 @@ class JsonlOptions:
     cache_precision: Precision = field(default="fp32", metadata={"identity": "if changed"})
     words: Path | None = None
     unknown_words: UnknownWords = field(default="hashed", metadata={"identity": "if changed"})
+    sentence_encoder: str | None = field(default=None, metadata={"identity": "if changed"})
     clip_seconds: float = 2.0
     seed: int = 0
     limit_videos: int | None = None
@@ -104,11 +107,11 @@ class JsonlDataset:
     def _provider(self) -> Provider:
         everything = [annotation for rows in self._files.values() for annotation in rows]
         options = self._options
-        queries: QueryFeatures = WordVectors(options.words, everything, options.unknown_words)
+        cache = None if options.cache is None else CacheChoice(folder=options.cache, precision=options.cache_precision)
+        queries = _queries(options, everything, cache)
         if options.features == "simulated":
             return SimulatedProvider(everything, queries, options.clip_seconds, options.seed)
         tolerance = Tolerance(rows=options.cut_rows_at_most, seconds=options.duration_tolerance)
-        cache = None if options.cache is None else CacheChoice(folder=options.cache, precision=options.cache_precision)
         return FilesProvider(everything, self._sources, queries, tolerance, cache)
 
     @cached_property
@@ -177,12 +180,23 @@ def build_jsonl(options: JsonlOptions) -> JsonlDataset:
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise ConfigError(f"data set 'jsonl': {name}: {value} found, a number above 0 expected")
+    if options.words is not None and options.sentence_encoder is not None:
+        raise ConfigError("data set 'jsonl': words and sentence_encoder are both given; leave one out")
     if options.cache is None and options.cache_precision != "fp32":
         raise ConfigError(f"data set 'jsonl': cache_precision: {options.cache_precision} needs a cache; set cache")
     features = sources_of(options.features) if isinstance(options.features, FeatureLayout) else options.features
-    if features != "simulated" and not any(source.role == "clips" for source in features):
+    roles = () if features == "simulated" else tuple(source.role for source in features)
+    if "text" in roles and options.sentence_encoder is not None:
+        raise ConfigError("data set 'jsonl': a feature source has the role text; leave sentence_encoder out")
+    if features != "simulated" and "clips" not in roles:
         raise ConfigError("data set 'jsonl': features: no source of role 'clips'; add one, or write simulated")
     return JsonlDataset(options)
+
+
+def _queries(options: JsonlOptions, annotations: Sequence[Annotation], cache: CacheChoice | None) -> QueryFeatures:
+    if options.sentence_encoder is not None:
+        return SentenceVectors(options.sentence_encoder, annotations, cache)
+    return WordVectors(options.words, annotations, options.unknown_words)
 
 
 @hookimpl

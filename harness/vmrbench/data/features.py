@@ -68,10 +68,6 @@ class FeatureSource:
         if self.stride_frames is not None and self.clip_seconds != 2.0:
             raise ValueError("clip_seconds and stride_frames are both given; leave one out")
 
-    def described(self) -> dict[str, Any]:
-        """What decides which rows are read from the files, normalising apart."""
-        return {"key": self.key, "ids": self.ids, "pick": self.pick, "take_every": self.take_every, "role": self.role}
-
 
 class FeatureStore:
     """The features of one source. The width is that of the first array read; all others must agree."""
@@ -131,6 +127,12 @@ class FeatureStore:
             raise DataError(
                 f"{self.where(name)}: features of {name!r} cannot be read: {' '.join(str(error).split())}"
             ) from error
+
+    def described(self) -> dict[str, Any]:
+        """What decides which rows are read from the files, normalising apart."""
+        source = self.source
+        named = {"key": source.key, "ids": source.ids, "role": source.role}
+        return {**named, "pick": source.pick, "take_every": source.take_every}
 
     def use(self, packed: PackedRows | None) -> None:
         """Read from a cache, see `vmrbench.data.packed`, from now on; from the files where None."""

@@ -13,17 +13,17 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from vmrbench.data.arrays import PerProcess
-from vmrbench.data.features import FeatureStore, Rows
+from vmrbench.data.features import Rows
 from vmrbench.data.file_identity import FileIdentities
 from vmrbench.errors import DataError
 
@@ -41,6 +41,25 @@ class CacheChoice:
 
     folder: Path
     precision: Precision = "fp32"
+
+
+class Packable(Protocol):
+    """What can be packed: a `FeatureStore`, or whatever else makes rows for ids."""
+
+    def described(self) -> dict[str, Any]:
+        """What decides which rows are made from the content."""
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """The ids without rows."""
+
+    def where(self, name: str) -> Path:
+        """What to name in a message."""
+
+    def identity(self, names: Iterable[str], files: FileIdentities | None = None) -> str:
+        """What changes when the content changes."""
+
+    def read_unscaled(self, name: str) -> Rows:
+        """[rows, width], fp32, finite, of one width."""
 
 
 class PackedRows:
@@ -76,7 +95,7 @@ class PackedRows:
             raise DataError(f"{self.folder}: cached features are damaged ({error}); delete the folder") from error
 
 
-def pack(store: FeatureStore, names: Sequence[str], cache: CacheChoice) -> PackedRows:
+def pack(store: Packable, names: Sequence[str], cache: CacheChoice) -> PackedRows:
     """The rows of a store in the cache; written where they are not there yet.
 
     Args:
@@ -89,19 +108,19 @@ def pack(store: FeatureStore, names: Sequence[str], cache: CacheChoice) -> Packe
     """
     covered = sorted(set(names) - set(store.missing(names)))
     if not covered:
-        store.check_coverage(names)
+        raise DataError(f"{store.where(names[0])}: nothing to cache: no features of {names[0]!r} or any other id")
     files = FileIdentities(cache.folder)
-    described = [FORMAT, cache.precision, store.source.described(), store.identity(covered, files), covered]
+    described = [FORMAT, cache.precision, store.described(), store.identity(covered, files), covered]
     files.save()
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache.folder / key
     if not folder.is_dir():
-        LOG.info("writing the features of %d ids of %s to %s", len(covered), store.source.path, folder)
+        LOG.info("writing the features of %d ids to %s", len(covered), folder)
         _write_aside(store, covered, folder, cache.precision)
     return PackedRows(folder)
 
 
-def _write_aside(store: FeatureStore, names: Sequence[str], folder: Path, precision: Precision) -> None:
+def _write_aside(store: Packable, names: Sequence[str], folder: Path, precision: Precision) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     aside = folder.with_name(f"{folder.name}.partial-{socket.gethostname()}-{os.getpid()}")
@@ -109,7 +128,7 @@ def _write_aside(store: FeatureStore, names: Sequence[str], folder: Path, precis
     try:
         with (aside / ROWS).open("wb") as stream:
             offsets = _write_rows(store, names, stream, precision)
-        index = {"format": FORMAT, "source": store.source.path.name, "names": list(names), "offsets": offsets}
+        index = {"format": FORMAT, "names": list(names), "offsets": offsets}
         (aside / INDEX).write_text(json.dumps(index), encoding="utf-8")
         if not folder.is_dir():  # Another process may have been faster.
             aside.rename(folder)
@@ -117,7 +136,7 @@ def _write_aside(store: FeatureStore, names: Sequence[str], folder: Path, precis
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write_rows(store: FeatureStore, names: Sequence[str], stream: BinaryIO, precision: Precision) -> list[int]:
+def _write_rows(store: Packable, names: Sequence[str], stream: BinaryIO, precision: Precision) -> list[int]:
     """Write an npy file row by row; the header is corrected at the end, when the number of rows is known."""
     offsets, width = [0], 0
     _write_header(stream, 0, 0, precision)

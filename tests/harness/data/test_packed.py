@@ -132,7 +132,7 @@ def test_ids_without_features_are_left_out_and_named_when_asked_for(tmp_path: Pa
 
 
 def test_nothing_to_cache_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'absent'; 1 of 1 are missing"):
+    with pytest.raises(DataError, match="nothing to cache: no features of 'absent'"):
         cached(store(tmp_path / "f"), ["absent"], tmp_path / "cache")
 
 
