@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from vmrbench.data.annotations import WindowPolicy, count_cut_windows, read_annotations
-from vmrbench.data.features import FeatureSource
+from vmrbench.data.doctor import Material
+from vmrbench.data.features import FeatureSource, FeatureStore
 from vmrbench.data.layouts import FeatureLayout, sources_of
 from vmrbench.data.packed import CacheChoice, Precision
 from vmrbench.data.provider import FilesProvider, Provider
@@ -96,6 +97,19 @@ class JsonlDataset:
             self._made[name] = JsonlSplit(annotations, self._provider)
         return self._made[name]
 
+    def material(self) -> Material:
+        """Annotation files and feature sources, for `vmrbench data doctor`. Raises DataError for a missing source."""
+        paths = {name: getattr(self._options, name) for name in SPLITS if getattr(self._options, name) is not None}
+        return Material(
+            annotations=paths,
+            stores=[FeatureStore(source) for source in self._sources],
+            tolerance=self._tolerance,
+        )
+
+    @property
+    def _tolerance(self) -> Tolerance:
+        return Tolerance(rows=self._options.cut_rows_at_most, seconds=self._options.duration_tolerance)
+
     @cached_property
     def _files(self) -> dict[str, list[Annotation]]:
         """Annotations by option name, as the files hold them."""
@@ -111,8 +125,7 @@ class JsonlDataset:
         queries = _queries(options, everything, cache)
         if options.features == "simulated":
             return SimulatedProvider(everything, queries, options.clip_seconds, options.seed)
-        tolerance = Tolerance(rows=options.cut_rows_at_most, seconds=options.duration_tolerance)
-        return FilesProvider(everything, self._sources, queries, tolerance, cache)
+        return FilesProvider(everything, self._sources, queries, self._tolerance, cache)
 
     @cached_property
     def _sources(self) -> tuple[FeatureSource, ...]:

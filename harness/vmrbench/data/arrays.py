@@ -8,20 +8,20 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vmrbench.data.file_identity import FileIdentities
+from vmrbench.data.per_process import PerProcess
 from vmrbench.errors import ConfigError, DataError
 
 Array = NDArray[Any]
-Opened = TypeVar("Opened")
 
 PLACEHOLDERS = ("{video_id}", "{query_id}")
 TORCH_SUFFIXES = {".pt", ".pth"}
@@ -244,23 +244,6 @@ class LmdbEnvironment:
 
     def _transaction(self) -> Any:
         return _lmdb_environment(self._path.resolve(), os.getpid()).begin()
-
-
-class PerProcess(Generic[Opened]):
-    """Something opened once in each process: handles neither survive a fork nor travel in a pickle."""
-
-    def __init__(self, opening: Callable[[], Opened]) -> None:
-        self._opening = opening
-        self._opened: tuple[int, Opened] | None = None
-
-    def __call__(self) -> Opened:
-        """The handle of this process."""
-        if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), self._opening())
-        return self._opened[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_opening": self._opening, "_opened": None}
 
 
 def _member(arrays: Any, key: str, where: Path | str) -> Any:

@@ -15,6 +15,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -22,9 +23,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from vmrbench.data.arrays import PerProcess
 from vmrbench.data.features import Rows
 from vmrbench.data.file_identity import FileIdentities
+from vmrbench.data.per_process import PerProcess
 from vmrbench.errors import DataError
 
 Precision = Literal["fp32", "fp16"]
@@ -73,7 +74,7 @@ class PackedRows:
             self._place = {name: (offsets[i], offsets[i + 1]) for i, name in enumerate(names)}
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise DataError(f"{folder}: cached features are damaged ({error}); delete the folder") from error
-        self._rows = PerProcess(self._open)
+        self._rows = PerProcess(partial(_open_rows, folder))
         self._rows()
 
     def rows(self, name: str) -> Rows:
@@ -86,13 +87,6 @@ class PackedRows:
             raise DataError(f"{self.folder}: no cached features of {name!r}; they were missing when it was written")
         start, stop = self._place[name]
         return np.asarray(self._rows()[start:stop], dtype=np.float32)
-
-    def _open(self) -> NDArray[Any]:
-        try:
-            # As a plain array: a slice of a memmap is a memmap, which is slow to make.
-            return np.asarray(np.load(self.folder / ROWS, mmap_mode="r", allow_pickle=False))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.folder}: cached features are damaged ({error}); delete the folder") from error
 
 
 def pack(store: Packable, names: Sequence[str], cache: CacheChoice) -> PackedRows:
@@ -118,6 +112,14 @@ def pack(store: Packable, names: Sequence[str], cache: CacheChoice) -> PackedRow
         LOG.info("writing the features of %d ids to %s", len(covered), folder)
         _write_aside(store, covered, folder, cache.precision)
     return PackedRows(folder)
+
+
+def _open_rows(folder: Path) -> NDArray[Any]:
+    try:
+        # As a plain array: a slice of a memmap is a memmap, which is slow to make.
+        return np.asarray(np.load(folder / ROWS, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: cached features are damaged ({error}); delete the folder") from error
 
 
 def _write_aside(store: Packable, names: Sequence[str], folder: Path, precision: Precision) -> None:

@@ -1,4 +1,4 @@
-"""A made-up package with a model inside, and a made-up sentence-transformers; the real ones where they are installed."""
+"""A made-up package with a model inside and a made-up sentence-transformers; the real ones where installed."""
 
 from __future__ import annotations
 
