@@ -209,8 +209,9 @@ class LmdbEnvironment:
             return [bytes(key).decode() for key in transaction.cursor().iternext(values=False)]
 
     def has(self, name: str) -> bool:
-        """Whether there is such a key."""
-        return self._value(name) is not None
+        """Whether there is such a key; its value is not read."""
+        with self._transaction() as transaction:
+            return _is_key(name) and bool(transaction.cursor().set_key(name.encode()))
 
     def where(self, name: str) -> Path:
         """The environment."""
@@ -235,15 +236,17 @@ class LmdbEnvironment:
             yield b"none" if value is None else files.digest(value)
 
     def _value(self, name: str) -> bytes | None:
-        key = name.encode()
-        if not 0 < len(key) <= 511:  # LMDB refuses other keys with an error of its own.
-            return None
         with self._transaction() as transaction:
-            found: bytes | None = transaction.get(key)
+            found: bytes | None = transaction.get(name.encode()) if _is_key(name) else None
             return found
 
     def _transaction(self) -> Any:
         return _lmdb_environment(self._path.resolve(), os.getpid()).begin()
+
+
+def _is_key(name: str) -> bool:
+    """Whether LMDB takes the name for a key; it raises an error of its own for others."""
+    return 0 < len(name.encode()) <= 511
 
 
 def _member(arrays: Any, key: str, where: Path | str) -> Any:

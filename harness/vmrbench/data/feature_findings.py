@@ -214,7 +214,8 @@ def _truth_beyond(
 
 def _timing(store: FeatureStore, annotation: Annotation, rows: int) -> Timing | None:
     try:
-        return timing_of(store.source, rows, annotation.duration, frame_rate(annotation))
+        fps = frame_rate(annotation) if store.source.reads_frame_rate else None
+        return timing_of(store.source, rows, annotation.duration, fps)
     except DataError:  # Told as a finding: no frame rate is known.
         return None
 

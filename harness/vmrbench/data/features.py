@@ -68,6 +68,11 @@ class FeatureSource:
         if self.stride_frames is not None and self.clip_seconds != 2.0:
             raise ValueError("clip_seconds and stride_frames are both given; leave one out")
 
+    @property
+    def reads_frame_rate(self) -> bool:
+        """Whether the annotations must tell frames a second."""
+        return self.stride_frames is not None and self.fps == "annotation"
+
 
 class FeatureStore:
     """The features of one source. The width is that of the first array read; all others must agree."""
@@ -123,7 +128,7 @@ class FeatureStore:
         try:
             array = self._rows(self._reader.read(stored), name)
             return np.asarray(array, dtype=np.float32)
-        except BROKEN as error:
+        except (*BROKEN, TypeError) as error:  # The last: what is no number.
             raise DataError(
                 f"{self.where(name)}: features of {name!r} cannot be read: {' '.join(str(error).split())}"
             ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 from vmrbench.errors import DataError, did_you_mean
 
@@ -42,8 +41,7 @@ class StoredNames:
     """
 
     def __init__(self, steps: Sequence[str], stored: Callable[[], Iterable[str]]) -> None:
-        verbs = [step.partition(" ")[::2] for step in steps if step != ANY_CASE]
-        self._steps = [partial(_WITH_TEXT[verb], text) if text else _ALONE[verb] for verb, text in verbs]
+        self._steps = [step.partition(" ")[::2] for step in steps if step != ANY_CASE]
         self._stored = stored if ANY_CASE in steps else None
         self._by_case: dict[str, list[str]] | None = None
 
@@ -53,8 +51,8 @@ class StoredNames:
         Raises:
             DataError: two stored names differ from the id in case alone, and none is equal to it.
         """
-        for step in self._steps:
-            name = step(name)
+        for verb, text in self._steps:
+            name = _WITH_TEXT[verb](text, name) if text else _ALONE[verb](name)
         return name if self._stored is None else self._in_any_case(name)
 
     def _in_any_case(self, name: str) -> str:

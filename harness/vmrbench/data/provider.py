@@ -82,6 +82,7 @@ class FilesProvider:
         self._tolerance = tolerance
         self._cache = cache
         self._packed = cache is None
+        self._reads_frame_rate = any(store.source.reads_frame_rate for store in self.stores)
         self._clip_seconds = same_clip_seconds([store.source for store in [*self._clips, *self._index]])
         self._read = KeepLast(self._read_video, REMEMBERED_VIDEOS)
 
@@ -93,7 +94,7 @@ class FilesProvider:
     def sample(self, annotation: Annotation) -> Sample:
         """The annotation with its features; videos read last are remembered."""
         self._pack()
-        video = self._read(_video_key(annotation))
+        video = self._read(self._video_key(annotation))
         return Sample(
             annotation=annotation,
             clips=video.clips,
@@ -144,8 +145,12 @@ class FilesProvider:
     def _seconds_of_a_row(self, annotation: Annotation) -> float:
         if self._clip_seconds is not None:
             return self._clip_seconds
-        video = self._read_video(_video_key(annotation))
+        video = self._read_video(self._video_key(annotation))
         return annotation.duration / len(video.clip_start)
+
+    def _video_key(self, annotation: Annotation) -> tuple[str, float, float | None]:
+        fps = frame_rate(annotation) if self._reads_frame_rate else None
+        return annotation.video_id, annotation.duration, fps
 
     def _query(self, annotation: Annotation) -> Tensor:
         if self._text is None:
@@ -181,10 +186,6 @@ def frame_rate(annotation: Annotation) -> float | None:
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
         raise DataError(f"annotation {annotation.sample_id!r}: fps: {found!r} found, a number above 0 expected")
     return float(found)
-
-
-def _video_key(annotation: Annotation) -> tuple[str, float, float | None]:
-    return annotation.video_id, annotation.duration, frame_rate(annotation)
 
 
 def _facts(store: FeatureStore, name: str) -> FeatureFacts:

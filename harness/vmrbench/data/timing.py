@@ -78,7 +78,7 @@ def same_clip_seconds(sources: Sequence[FeatureSource]) -> float | None:
 def _declared(source: FeatureSource) -> float | str:
     if source.clip_seconds == "video":
         return "video"
-    if source.stride_frames is None or source.fps != "annotation":
+    if not source.reads_frame_rate:
         timing = timing_of(source, 1, 1.0, None)
         return timing.step if timing.lead == 0 else f"{timing.step} s from {timing.lead} s"
-    return f"{source.stride_frames * source.take_every} frames in {source.window_frames}"
+    return f"one of {source.take_every} in strides of {source.stride_frames} frames, windows of {source.window_frames}"

@@ -119,6 +119,19 @@ def test_npy_values_of_lmdb_are_read(tmp_path: Path) -> None:
     assert store(path).read("a").tolist() == ROWS.tolist()
 
 
+def test_id_that_can_be_no_key_of_lmdb_is_missing(tmp_path: Path) -> None:
+    path = write_lmdb(tmp_path / "clips", {"a": npy_bytes(ROWS)})
+
+    assert store(path).missing(["a", "", "x" * 600]) == ["", "x" * 600]
+
+
+def test_array_of_something_else_than_numbers_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([[("x", 1)]], dtype=[("name", "U3"), ("number", "f4")]))
+
+    with pytest.raises(DataError, match="cannot be read"):
+        store(tmp_path, pattern="{video_id}.npy").read("a")
+
+
 def test_other_values_of_lmdb_are_refused_with_their_first_bytes(tmp_path: Path) -> None:
     path = write_lmdb(tmp_path / "clips", {"a": pickle.dumps(ROWS)})
 

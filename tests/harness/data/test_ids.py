@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,13 @@ def test_missing_file_is_named_with_what_it_is_stored_as(tmp_path: Path) -> None
 
     with pytest.raises(DataError, match=r"s1-cam-002.npz: no clips features of 's1', stored as 's1-cam-002'"):
         store.check_coverage(["s1"])
+
+
+def test_stores_with_steps_can_be_copied(tmp_path: Path) -> None:
+    np.savez(tmp_path / "qid1.npz", features=np.ones((2, 3)))
+    store = FeatureStore(FeatureSource(path=tmp_path, encoder="c3d", ids=("add_prefix qid", "lower")))
+
+    assert pickle.loads(pickle.dumps(store)).read("1").shape == (2, 3)
 
 
 def test_identity_is_that_of_the_stored_names(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vmrbench.data.layouts import LAYOUTS, FeatureLayout, sources_of
 from vmrbench.data.provider import FilesProvider
 from vmrbench.data.query_words import WordVectors
 from vmrbench.data.rows import Tolerance
-from vmrbench.errors import ConfigError
+from vmrbench.errors import ConfigError, DataError
 from vmrbench.types import Annotation, Sample
 
 RNG = np.random.default_rng(0)
@@ -179,6 +179,16 @@ def test_snag_takes_every_fourth_row_of_tacos_at_the_frame_rate_of_the_annotatio
 
     assert np.array_equal(found.clips, rows[::4])
     assert found.clip_start[:3].tolist() == pytest.approx([0.0, 0.8, 1.6])
+
+
+@pytest.mark.parametrize("fps", ["20", 0, -1.0, True])
+def test_frame_rate_that_is_no_number_is_refused_where_it_is_read(tmp_path: Path, fps: Any) -> None:
+    put(tmp_path / "tacos" / "c3d_features" / "v.npy", numbers(97, 8))
+    put(tmp_path / "features" / "tacos" / "new" / "v.npy", numbers(16, 8))
+
+    with pytest.raises(DataError, match=r"fps: .* found, a number above 0"):
+        sample(tmp_path, "snag", "tacos", "v", 20.0, extra={"fps": fps})
+    assert sample(tmp_path, "vslnet", "tacos", "v", 20.0, extra={"fps": fps}).clips.shape == (16, 8)
 
 
 def test_snag_cuts_flow_and_rgb_to_the_shorter(tmp_path: Path) -> None:
