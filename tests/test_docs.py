@@ -12,6 +12,7 @@ import pytest
 from vmrbench.catalog import load_catalog
 from vmrbench.cli.ls import describe
 from vmrbench.data.features import FeatureSource
+from vmrbench.data.layouts import LAYOUTS
 from vmrbench.store.folders import STAGES
 from vmrbench_plugins.jsonl_annotations import JsonlOptions
 
@@ -75,3 +76,15 @@ def test_the_options_of_own_data_are_those_of_the_code(title: str, kind: type) -
     named = [name for column in first_columns for name in re.findall(r"`(\w+)`", column)]
 
     assert named == [item.name for item in dataclasses.fields(kind)]
+
+
+def test_the_layouts_of_features_are_those_of_the_code() -> None:
+    section = docs("data.md").partition("## Layouts")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+
+    assert {name: re.findall(r"`(\w+)`", datasets) for name, datasets, _ in rows} == {
+        name: list(datasets) for name, datasets in LAYOUTS.items()
+    }
+    for name, _, parts in rows:
+        known = {part for features in LAYOUTS[name].values() for part in features.parts}  # type: ignore[index]
+        assert set(re.findall(r"`(\w+)`", parts)) == known

@@ -112,8 +112,9 @@ class DatasetFacts:
     """What the record and the report say of a data set.
 
     clips, text: the expensive and the query features; index: group name to facts, in channel order, empty where
-    there is no index; clip_seconds: length of a clip row; fingerprint: hash of annotations and features;
-    stamps: lines printed beside every number, such as SIMULATED FEATURES; notes: further facts, plain values.
+    there is no index; clip_seconds: length of a clip row, of the first video's where it varies;
+    fingerprint: hash of annotations and features; stamps: lines printed beside every number, such as SIMULATED
+    FEATURES; notes: further facts, plain values.
     """
 
     clip_seconds: float

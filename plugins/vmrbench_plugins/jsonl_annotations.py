@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from vmrbench.data.annotations import WindowPolicy, count_cut_windows, read_annotations
-from vmrbench.data.features import FeatureSource
+from vmrbench.data.doctor import Material
+from vmrbench.data.features import FeatureSource, FeatureStore
+from vmrbench.data.layouts import FeatureLayout, sources_of
+from vmrbench.data.packed import CacheChoice, Precision
 from vmrbench.data.provider import FilesProvider, Provider
+from vmrbench.data.query_words import QueryFeatures, WordVectors, file_sha256
 from vmrbench.data.rows import Tolerance
+from vmrbench.data.sentences import SentenceVectors
 from vmrbench.data.splits import carve_validation, limit
+from vmrbench.data.words import UnknownWords
 from vmrbench.errors import ConfigError, DataError, did_you_mean
 from vmrbench.hookspecs import hookimpl
+from vmrbench.identity import identity_of_options
 from vmrbench.protocols import DatasetFacts, Split
 from vmrbench.specs import DatasetSpec
 from vmrbench.types import Annotation, Sample
@@ -31,21 +38,28 @@ class JsonlOptions:
     """Options of `jsonl`.
 
     train, val, test: annotation files; without `val`, `val_share` of the training videos (0..1) become validation;
-    features: `simulated`, or where the features lie; features_root: folder that relative paths of feature sources
-    start from, the working folder where None; words: npz of word vectors, hashed vectors where None (not read
-    where a feature source has the role text); clip_seconds: length of a row of simulated features; seed: of carving,
-    limits and simulated features; limit_videos, limit_queries: at most so many in each split; windows_beyond: whether
-    a window beyond its video is an error or is cut; duration_tolerance: seconds that rows and video may differ, two
-    rows where None; cut_rows_at_most: rows that sources of one video may differ.
+    features: `simulated`, a list of sources, or the layout of a published code base; features_root: folder that
+    relative paths of feature sources start from, the working folder where None; cache: folder of memory-mapped copies
+    of feature files, none where None; cache_precision: of these copies; words: table of word vectors, hashed vectors
+    where None (not read where a feature source has the role text); unknown_words: what a word gets that the table
+    lacks, a vector hashed from its spelling or zeros; sentence_encoder: import name of an installed package with a
+    sentence encoder inside, in place of word vectors; clip_seconds: length of a row of simulated features; seed: of
+    carving, limits and simulated features; limit_videos, limit_queries: at most so many in each split; windows_beyond:
+    whether a window beyond its video is an error or is cut; duration_tolerance: seconds that rows and video may differ,
+    two rows where None; cut_rows_at_most: rows that sources of one video may differ.
     """
 
     train: Path | None = None
     val: Path | None = None
     test: Path | None = None
     val_share: float = 0.1
-    features: Literal["simulated"] | tuple[FeatureSource, ...] = "simulated"
+    features: Literal["simulated"] | tuple[FeatureSource, ...] | FeatureLayout = "simulated"
     features_root: Path | None = None
+    cache: Path | None = None
+    cache_precision: Precision = field(default="fp32", metadata={"identity": "if changed"})
     words: Path | None = None
+    unknown_words: UnknownWords = field(default="hashed", metadata={"identity": "if changed"})
+    sentence_encoder: str | None = field(default=None, metadata={"identity": "if changed"})
     clip_seconds: float = 2.0
     seed: int = 0
     limit_videos: int | None = None
@@ -83,6 +97,19 @@ class JsonlDataset:
             self._made[name] = JsonlSplit(annotations, self._provider)
         return self._made[name]
 
+    def material(self) -> Material:
+        """Annotation files and feature sources, for `vmrbench data doctor`. Raises DataError for a missing source."""
+        paths = {name: getattr(self._options, name) for name in SPLITS if getattr(self._options, name) is not None}
+        return Material(
+            annotations=paths,
+            stores=[FeatureStore(source) for source in self._sources],
+            tolerance=self._tolerance,
+        )
+
+    @property
+    def _tolerance(self) -> Tolerance:
+        return Tolerance(rows=self._options.cut_rows_at_most, seconds=self._options.duration_tolerance)
+
     @cached_property
     def _files(self) -> dict[str, list[Annotation]]:
         """Annotations by option name, as the files hold them."""
@@ -94,12 +121,21 @@ class JsonlDataset:
     def _provider(self) -> Provider:
         everything = [annotation for rows in self._files.values() for annotation in rows]
         options = self._options
+        cache = None if options.cache is None else CacheChoice(folder=options.cache, precision=options.cache_precision)
+        queries = _queries(options, everything, cache)
         if options.features == "simulated":
-            return SimulatedProvider(everything, options.words, options.clip_seconds, options.seed)
-        tolerance = Tolerance(rows=options.cut_rows_at_most, seconds=options.duration_tolerance)
+            return SimulatedProvider(everything, queries, options.clip_seconds, options.seed)
+        return FilesProvider(everything, self._sources, queries, self._tolerance, cache)
+
+    @cached_property
+    def _sources(self) -> tuple[FeatureSource, ...]:
+        options = self._options
         root = options.features_root or Path()
-        sources = [replace(source, path=root / source.path) for source in options.features]
-        return FilesProvider(everything, sources, options.words, tolerance)
+        if isinstance(options.features, FeatureLayout):
+            return sources_of(replace(options.features, root=root / options.features.root))
+        if options.features == "simulated":
+            return ()
+        return tuple(replace(source, path=root / source.path) for source in options.features)
 
     def _chosen(self, name: str) -> list[Annotation]:
         options = self._options
@@ -115,12 +151,15 @@ class JsonlDataset:
         return train if name == "train" else val
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(json.dumps(_without_paths(self._options), sort_keys=True).encode())
+        described = {**identity_of_options(self._options), "revision": REVISION}
+        if isinstance(self._options.features, FeatureLayout):  # What the layout stands for may change one day.
+            described["sources"] = [identity_of_options(source) for source in self._sources]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
         for name in self._files:
             digest.update(name.encode())
-            digest.update(hashlib.sha256(getattr(self._options, name).read_bytes()).digest())
+            digest.update(file_sha256(getattr(self._options, name)))
         if self._options.words is not None:
-            digest.update(hashlib.sha256(self._options.words.read_bytes()).digest())
+            digest.update(file_sha256(self._options.words))
         digest.update(self._provider.identity().encode())
         return digest.hexdigest()
 
@@ -154,9 +193,23 @@ def build_jsonl(options: JsonlOptions) -> JsonlDataset:
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise ConfigError(f"data set 'jsonl': {name}: {value} found, a number above 0 expected")
-    if options.features != "simulated" and not any(source.role == "clips" for source in options.features):
+    if options.words is not None and options.sentence_encoder is not None:
+        raise ConfigError("data set 'jsonl': words and sentence_encoder are both given; leave one out")
+    if options.cache is None and options.cache_precision != "fp32":
+        raise ConfigError(f"data set 'jsonl': cache_precision: {options.cache_precision} needs a cache; set cache")
+    features = sources_of(options.features) if isinstance(options.features, FeatureLayout) else options.features
+    roles = () if features == "simulated" else tuple(source.role for source in features)
+    if "text" in roles and options.sentence_encoder is not None:
+        raise ConfigError("data set 'jsonl': a feature source has the role text; leave sentence_encoder out")
+    if features != "simulated" and "clips" not in roles:
         raise ConfigError("data set 'jsonl': features: no source of role 'clips'; add one, or write simulated")
     return JsonlDataset(options)
+
+
+def _queries(options: JsonlOptions, annotations: Sequence[Annotation], cache: CacheChoice | None) -> QueryFeatures:
+    if options.sentence_encoder is not None:
+        return SentenceVectors(options.sentence_encoder, annotations, cache)
+    return WordVectors(options.words, annotations, options.unknown_words)
 
 
 @hookimpl
@@ -172,13 +225,3 @@ def vmr_datasets() -> list[DatasetSpec]:
             revision=REVISION,
         )
     ]
-
-
-def _without_paths(options: JsonlOptions) -> dict[str, object]:
-    """Everything that can change a sample but where the files lie."""
-    values = asdict(options)
-    for name in (*SPLITS, "words", "features_root"):
-        values.pop(name)
-    if options.features != "simulated":
-        values["features"] = [{k: v for k, v in source.items() if k != "path"} for source in values["features"]]
-    return {**values, "revision": REVISION}
