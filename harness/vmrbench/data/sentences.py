@@ -158,7 +158,7 @@ def load_encoder(folder: Path) -> Encode:
     LOG.info("loading the sentence encoder in %s", folder)
     model = SentenceTransformer(str(folder), device=str(torch.get_default_device()), local_files_only=True)
     return lambda sentences: [
-        np.asarray(rows.detach().numpy(), dtype=np.float32)
+        np.asarray(rows.numpy(force=True), dtype=np.float32)
         for rows in model.encode(list(sentences), output_value="token_embeddings", show_progress_bar=False)
     ]
 
