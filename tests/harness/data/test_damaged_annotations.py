@@ -31,7 +31,7 @@ STRANGE = st.one_of(
     st.sampled_from(["", " ", "\ud800", "\x00", "a\nb", "##", "nan", "1e5", [], {}, [[]], [[1]], [[2, 1]], {"a": 1}]),
     st.recursive(st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3), max_leaves=5),
 )
-FEW = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +130,10 @@ def test_a_value_of_another_type_is_never_more_than_a_data_error(folder: Path, n
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+@FEW
 @given(brackets=st.permutations("[]{}"), policy=st.sampled_from(POLICIES))
 def test_swapped_brackets_are_never_more_than_a_data_error(
-    name: str, brackets: list[str], policy: DefectPolicy
+    folder: Path, name: str, brackets: list[str], policy: DefectPolicy
 ) -> None:
     text = SHAPES[name].written().translate(str.maketrans("[]{}", "".join(brackets)))
 
