@@ -1,4 +1,4 @@
-"""Data set plug-in `jsonl`: real annotations (one JSON object a line) with feature files or simulated features."""
+"""Data set plug-in `jsonl`: real annotations of any published flavour, with feature files or simulated features."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from vmrbench.data.annotations import WindowPolicy, count_cut_windows, read_annotations
-from vmrbench.data.doctor import Material
+from vmrbench.data.annotations import NO_CHOICES, AnnotationFile, read_annotations
+from vmrbench.data.defects import STRICT, DefectPolicy
+from vmrbench.data.doctor import AnnotationSource, Material
 from vmrbench.data.features import FeatureSource, FeatureStore
+from vmrbench.data.flavours.options import FlavourOptions
 from vmrbench.data.layouts import FeatureLayout, sources_of
 from vmrbench.data.packed import CacheChoice, Precision
 from vmrbench.data.provider import FilesProvider, Provider
@@ -29,24 +31,42 @@ from vmrbench.specs import DatasetSpec
 from vmrbench.types import Annotation, Sample
 from vmrbench_plugins._simulator.annotated import SimulatedProvider
 
-REVISION = 1
+REVISION = 2
 SPLITS = ("train", "val", "test")
+DROPPED = "TEST QUERIES DROPPED"
+UNUSABLE = ("reversed", "empty_sentence", "no_truth")  # Kept, such a query can be neither trained on nor scored.
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitKeys:
+    """Names of the splits inside files that hold several (SnAG)."""
+
+    train: str | None = None
+    val: str | None = None
+    test: str | None = None
+
+    # Read by pydantic: a misspelt key is an error.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+ONE_SPLIT = SplitKeys()
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonlOptions:
     """Options of `jsonl`.
 
-    train, val, test: annotation files; without `val`, `val_share` of the training videos (0..1) become validation;
-    features: `simulated`, a list of sources, or the layout of a published code base; features_root: folder that
-    relative paths of feature sources start from, the working folder where None; cache: folder of memory-mapped copies
-    of feature files, none where None; cache_precision: of these copies; words: table of word vectors, hashed vectors
-    where None (not read where a feature source has the role text); unknown_words: what a word gets that the table
-    lacks, a vector hashed from its spelling or zeros; sentence_encoder: import name of an installed package with a
-    sentence encoder inside, in place of word vectors; clip_seconds: length of a row of simulated features; seed: of
-    carving, limits and simulated features; limit_videos, limit_queries: at most so many in each split; windows_beyond:
-    whether a window beyond its video is an error or is cut; duration_tolerance: seconds that rows and video may differ,
-    two rows where None; cut_rows_at_most: rows that sources of one video may differ.
+    train, val, test: annotation files of any flavour; without `val`, `val_share` of the training videos (0..1) become
+    validation; features: `simulated`, a list of sources, or the layout of a published code base; features_root: folder
+    that relative paths of feature sources start from, the working folder where None; cache: folder of memory-mapped
+    copies of feature files, none where None; cache_precision: of these copies; words: table of word vectors, hashed
+    vectors where None (not read where a feature source has the role text); unknown_words: what a word gets that the
+    table lacks, a vector hashed from its spelling or zeros; sentence_encoder: import name of an installed package with
+    a sentence encoder inside, in place of word vectors; clip_seconds: length of a row of simulated features; seed: of
+    carving, limits and simulated features; limit_videos, limit_queries: at most so many in each split; defects: what is
+    done about each kind of defect; flavour: what some flavours need beside the file; split_keys: names of the splits
+    inside files that hold several; duration_tolerance: seconds that rows and video may differ, two rows where None;
+    cut_rows_at_most: rows that sources of one video may differ.
     """
 
     train: Path | None = None
@@ -64,7 +84,9 @@ class JsonlOptions:
     seed: int = 0
     limit_videos: int | None = None
     limit_queries: int | None = None
-    windows_beyond: WindowPolicy = "error"
+    defects: DefectPolicy = STRICT
+    flavour: FlavourOptions = NO_CHOICES
+    split_keys: SplitKeys = ONE_SPLIT
     duration_tolerance: float | None = None
     cut_rows_at_most: int = 2
 
@@ -79,13 +101,15 @@ class JsonlDataset:
     @cached_property
     def facts(self) -> DatasetFacts:
         """Widths, encoders, fingerprint and stamps; reads every annotation file and the first features."""
-        return self._provider.facts(
+        facts = self._provider.facts(
             fingerprint=self._fingerprint(),
             notes={
-                "windows_cut": sum(count_cut_windows(rows) for rows in self._files.values()),
+                "annotations": {name: _noted(file) for name, file in self._files.items()},
                 "val": "file" if self._options.val else f"{self._options.val_share} of the training videos",
             },
         )
+        dropped = "test" in self._files and self._files["test"].defects.queries_dropped > 0
+        return replace(facts, stamps=(*facts.stamps, DROPPED)) if dropped else facts
 
     def split(self, name: str) -> Split:
         """The split `train`, `val` or `test`. Raises DataError where it is not there, empty, or lacks features."""
@@ -99,9 +123,12 @@ class JsonlDataset:
 
     def material(self) -> Material:
         """Annotation files and feature sources, for `vmrbench data doctor`. Raises DataError for a missing source."""
-        paths = {name: getattr(self._options, name) for name in SPLITS if getattr(self._options, name) is not None}
+        policy = self._options.defects
         return Material(
-            annotations=paths,
+            annotations={
+                name: AnnotationSource(path=path, options=self._flavour(name), policy=policy)
+                for name, path in self._paths.items()
+            },
             stores=[FeatureStore(source) for source in self._sources],
             tolerance=self._tolerance,
         )
@@ -111,11 +138,23 @@ class JsonlDataset:
         return Tolerance(rows=self._options.cut_rows_at_most, seconds=self._options.duration_tolerance)
 
     @cached_property
-    def _files(self) -> dict[str, list[Annotation]]:
-        """Annotations by option name, as the files hold them."""
+    def _files(self) -> dict[str, AnnotationFile]:
+        """Annotation files by option name."""
+        policy = self._options.defects
+        return {
+            name: read_annotations(path, options=self._flavour(name), policy=policy)
+            for name, path in self._paths.items()
+        }
+
+    @property
+    def _paths(self) -> dict[str, Path]:
+        """The files that are given, by option name."""
         paths = {name: getattr(self._options, name) for name in SPLITS}
-        policy = self._options.windows_beyond
-        return {name: read_annotations(path, windows_beyond=policy) for name, path in paths.items() if path is not None}
+        return {name: path for name, path in paths.items() if path is not None}
+
+    def _flavour(self, name: str) -> FlavourOptions:
+        key = getattr(self._options.split_keys, name)
+        return self._options.flavour if key is None else replace(self._options.flavour, split=key)
 
     @cached_property
     def _provider(self) -> Provider:
@@ -141,7 +180,7 @@ class JsonlDataset:
         options = self._options
         return limit(self._whole(name), videos=options.limit_videos, queries=options.limit_queries, seed=options.seed)
 
-    def _whole(self, name: str) -> list[Annotation]:
+    def _whole(self, name: str) -> Sequence[Annotation]:
         carved = self._options.val is None and "train" in self._files
         if name == "test" or not carved:
             if name not in self._files:
@@ -151,15 +190,17 @@ class JsonlDataset:
         return train if name == "train" else val
 
     def _fingerprint(self) -> str:
-        described = {**identity_of_options(self._options), "revision": REVISION}
-        if isinstance(self._options.features, FeatureLayout):  # What the layout stands for may change one day.
+        options = self._options
+        described = {**identity_of_options(options), "revision": REVISION}
+        if isinstance(options.features, FeatureLayout):  # What the layout stands for may change one day.
             described["sources"] = [identity_of_options(source) for source in self._sources]
         digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-        for name in self._files:
-            digest.update(name.encode())
-            digest.update(file_sha256(getattr(self._options, name)))
-        if self._options.words is not None:
-            digest.update(file_sha256(self._options.words))
+        read = {name: getattr(options, name) for name in (*self._files, "words")}
+        read |= {f"durations[{place}]": path for place, path in enumerate(options.flavour.durations)}
+        for name, path in read.items():
+            if path is not None:
+                digest.update(name.encode())
+                digest.update(file_sha256(path))
         digest.update(self._provider.identity().encode())
         return digest.hexdigest()
 
@@ -189,6 +230,7 @@ def build_jsonl(options: JsonlOptions) -> JsonlDataset:
         raise ConfigError("data set 'jsonl': no annotation file is given; set train, val or test")
     if not 0.0 < options.val_share < 1.0:
         raise ConfigError(f"data set 'jsonl': val_share: {options.val_share} found, a share between 0 and 1 expected")
+    _check_policy(options.defects)
     for name in ("limit_videos", "limit_queries", "clip_seconds"):
         value = getattr(options, name)
         if value is not None and value <= 0:
@@ -218,10 +260,29 @@ def vmr_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="jsonl",
-            summary="annotations of one JSON object a line, with feature files or simulated features",
-            source="schema of https://github.com/jayleicn/moment_detr",
+            summary="annotations of any published flavour, with feature files or simulated features",
+            source="files of the data sets, see docs/data.md",
             options=JsonlOptions,
             build=build_jsonl,
             revision=REVISION,
         )
     ]
+
+
+def _noted(file: AnnotationFile) -> dict[str, Any]:
+    known = file.known_split
+    return {
+        "flavour": file.flavour,
+        "fingerprint": file.fingerprint,
+        "known_split": None if known is None else known.name,
+        **file.defects.to_json(),
+    }
+
+
+def _check_policy(policy: DefectPolicy) -> None:
+    for kind in UNUSABLE:
+        if getattr(policy, kind) == "keep":
+            raise ConfigError(
+                f"data set 'jsonl': defects: {kind}: 'keep' found; a model can be neither trained on such a query nor "
+                "scored; choose drop"
+            )

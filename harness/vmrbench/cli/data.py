@@ -80,13 +80,13 @@ def _of_a_sweep(dataset: str, sweep: Path, sets: list[str] | None) -> Material:
 
 
 def _of_options(annotations: Sequence[Path], sources: Sequence[FeatureSource], written: Sequence[str]) -> Material:
-    from vmrbench.data.doctor import Material
+    from vmrbench.data.doctor import AnnotationSource, Material
     from vmrbench.data.features import FeatureStore
     from vmrbench.data.rows import Tolerance
 
     every = [*sources, *(_source(text) for text in written)]
     return Material(
-        annotations={path.stem: path for path in annotations},
+        annotations={path.stem: AnnotationSource(path=path) for path in annotations},
         stores=[FeatureStore(source) for source in every],
         tolerance=Tolerance(),
     )

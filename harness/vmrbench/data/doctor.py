@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,20 +10,30 @@ from typing import Any, Protocol, runtime_checkable
 
 from tabulate import tabulate
 
-from vmrbench.data.annotations import count_cut_windows, read_annotations
-from vmrbench.data.feature_findings import Finding, SourceReport, feature_findings
+from vmrbench.data.annotation_findings import LENIENT, findings_of
+from vmrbench.data.annotations import NO_CHOICES, read_annotations
+from vmrbench.data.defects import STRICT, DefectPolicy
+from vmrbench.data.feature_findings import SourceReport, feature_findings
 from vmrbench.data.features import FeatureStore
+from vmrbench.data.findings import Finding
+from vmrbench.data.flavours.options import FlavourOptions
 from vmrbench.data.rows import Tolerance
-from vmrbench.errors import DataError
-from vmrbench.identity import fingerprint
-from vmrbench.types import Annotation
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationSource:
+    """An annotation file, what its flavour needs beside it, and what is done about its defects."""
+
+    path: Path
+    options: FlavourOptions = NO_CHOICES
+    policy: DefectPolicy = STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """What a data set is made of: annotation files by split, the sources of features, and what may disagree."""
 
-    annotations: Mapping[str, Path]
+    annotations: Mapping[str, AnnotationSource]
     stores: Sequence[FeatureStore]
     tolerance: Tolerance
 
@@ -89,48 +98,14 @@ def examine(material: Material) -> DoctorReport:
         DataError: an annotation file that cannot be read at all.
     """
     return DoctorReport(
-        splits={name: _split(path, material.stores, material.tolerance) for name, path in material.annotations.items()}
+        splits={name: _split(file, material.stores, material.tolerance) for name, file in material.annotations.items()}
     )
 
 
-def _split(path: Path, stores: Sequence[FeatureStore], tolerance: Tolerance) -> SplitReport:
-    repeated = _repeated_ids(path)
-    if repeated:
-        message = f"{len(repeated)} ids come twice, so features are not looked at; first: {repeated[0]!r}"
-        finding = Finding(check="duplicate_id", level="error", message=message, count=len(repeated), first=repeated[0])
-        return SplitReport(path=path, findings=[finding], sources=[])
-    annotations = read_annotations(path, windows_beyond="clip")
-    sources, findings = feature_findings(stores, annotations, tolerance)
-    return SplitReport(path=path, findings=[*_annotation_findings(annotations), *findings], sources=sources)
-
-
-def _annotation_findings(annotations: Sequence[Annotation]) -> list[Finding]:
-    videos = {annotation.video_id for annotation in annotations}
-    windows = sum(len(annotation.moments) for annotation in annotations)
-    content = sorted([a.video_id, a.sentence, a.duration, [list(m) for m in a.moments]] for a in annotations)
-    counts = f"{len(annotations)} queries, {windows} windows, {len(videos)} videos"
-    findings = [
-        Finding(check="counts", level="fact", message=counts, count=len(annotations)),
-        Finding(check="fingerprint", level="fact", message=f"content {fingerprint(content)[:16]}"),
-    ]
-    cut = count_cut_windows(annotations)
-    if cut:
-        first = next(a.sample_id for a in annotations if a.extra.get("windows_cut"))
-        message = f"{cut} windows leave their video by more than 0.1 s; first: query {first!r}"
-        findings.append(Finding(check="truncated_truth", level="warning", message=message, count=cut, first=first))
-    return findings
-
-
-def _repeated_ids(path: Path) -> list[str]:
-    """Ids that several lines have, as text; none where lines are not JSON, which the reader tells."""
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise DataError(f"{path}: annotations cannot be read: {error.strerror}") from error
-    except ValueError:
-        return []
-    times = Counter(str(row.get("qid")) for row in rows if isinstance(row, dict))
-    return [qid for qid, count in times.items() if count > 1]
+def _split(source: AnnotationSource, stores: Sequence[FeatureStore], tolerance: Tolerance) -> SplitReport:
+    file = read_annotations(source.path, options=source.options, policy=LENIENT)
+    sources, findings = feature_findings(stores, list(file), tolerance)
+    return SplitReport(path=source.path, findings=[*findings_of(file, source.policy), *findings], sources=sources)
 
 
 def _sources_table(sources: Sequence[SourceReport]) -> str:

@@ -5,33 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from vmrbench.data.features import FeatureStore
+from vmrbench.data.findings import Finding, Level
 from vmrbench.data.provider import feature_id, frame_rate
 from vmrbench.data.rows import Tolerance
 from vmrbench.data.timing import Timing, timing_of
 from vmrbench.errors import DataError
 from vmrbench.types import Annotation
-
-Level = Literal["fact", "warning", "error"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing found.
-
-    check: what was looked at; level: `error` where reading stops, `warning` where something is suspicious or cut, else
-    `fact`; message: one line; count: of what was found, None where nothing is counted; first: the first of them.
-    """
-
-    check: str
-    level: Level
-    message: str
-    count: int | None = None
-    first: str | None = None
 
 
 @dataclass(kw_only=True)
