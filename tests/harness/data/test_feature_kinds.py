@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
 from collections.abc import Mapping
@@ -194,6 +195,22 @@ def test_file_cut_short_is_refused(tmp_path: Path, suffix: str, cut: int) -> Non
 
     with pytest.raises(DataError, match="cannot be read"):
         store(tmp_path, pattern=f"{{video_id}}.{suffix}").read("a")
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_files_are_closed_with_the_store_inside_a_cycle_too(tmp_path: Path, kind: str) -> None:
+    if kind == "npz":
+        np.savez(tmp_path / "f.npz", a=ROWS)
+    else:
+        write_hdf5(tmp_path / "f.h5", a=ROWS)
+    reader: Any = arrays.open_reader(tmp_path / f"f.{kind}", "", "features")
+    handle = reader._archive() if kind == "npz" else reader._file()
+    reader.itself = reader
+
+    del reader
+    gc.collect()
+
+    assert handle.zip is None if kind == "npz" else not handle
 
 
 def test_handles_open_anew_in_a_copy(tmp_path: Path) -> None:
