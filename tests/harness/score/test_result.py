@@ -54,7 +54,7 @@ def test_the_markdown_shows_every_metric_with_its_direction(predictions: Path) -
 
 
 def test_a_fault_starts_with_the_file(predictions: Path) -> None:
-    with pytest.raises(DataError, match=r"predictions\.jsonl: query '3' has a prediction and no annotation"):
+    with pytest.raises(DataError, match=r"predictions\.jsonl: line 4: query '3' has a prediction and no annotation"):
         score_file(predictions, ANNOTATIONS[:3])
 
 
