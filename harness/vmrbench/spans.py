@@ -66,7 +66,11 @@ def without_union(a: Tensor, b: Tensor) -> Tensor:
 
 
 def not_suppressed(
-    spans: Tensor, present: Tensor, threshold: float, iou: Callable[[Tensor, Tensor], Tensor] = iou_matrix
+    spans: Tensor,
+    present: Tensor,
+    threshold: float,
+    most: int | None = None,
+    iou: Callable[[Tensor, Tensor], Tensor] = iou_matrix,
 ) -> Tensor:
     """Greedy non-maximum suppression: which of ranked moments overlap no better one that is kept by IoU > threshold.
 
@@ -74,15 +78,20 @@ def not_suppressed(
         spans: [B, N, 2] start and end, best first.
         present: [B, N] true for real moments.
         threshold: 0..1; at 1 all are kept.
+        most: as many are kept at most, all where None.
         iou: the overlap, as `iou_matrix` or `hull_iou_matrix`.
 
     Returns:
         [B, N] true for the moments kept.
     """
-    kept = present.clone()
-    for rank in range(spans.shape[1] - 1):
-        near = iou(spans[:, rank : rank + 1], spans[:, rank + 1 :])[:, 0] > threshold
-        kept[:, rank + 1 :] &= ~(near & kept[:, rank, None])
+    left, kept = present.clone(), torch.zeros_like(present)
+    for _ in range(spans.shape[1] if most is None else min(most, spans.shape[1])):
+        if not left.any():
+            break
+        best = left.to(torch.uint8).argmax(dim=1, keepdim=True)  # The first one left; of none left, it is not counted.
+        kept.scatter_(1, best, kept.gather(1, best) | left.gather(1, best))
+        span = spans.gather(1, best[..., None].expand(-1, -1, 2))
+        left = left.scatter(1, best, False) & ~(iou(span, spans)[:, 0] > threshold)
     return kept
 
 

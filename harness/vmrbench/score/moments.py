@@ -185,7 +185,8 @@ def _finished(table: MomentTable, protocol: Protocol) -> MomentTable:
     if protocol.nms is None:
         return table
     spans, present = torch.from_numpy(table.spans), torch.from_numpy(table.present)
-    kept = not_suppressed(spans, present, protocol.nms, IOU[protocol.nms_union]).numpy()
+    deepest = None if protocol.ap_thresholds else max(*protocol.recall_at, *protocol.more_recall_at)
+    kept = not_suppressed(spans, present, protocol.nms, deepest, IOU[protocol.nms_union]).numpy()
     order = np.argsort(~kept, axis=1, kind="stable")
     return MomentTable(
         spans=np.take_along_axis(table.spans, order[..., None], axis=1),

@@ -88,8 +88,8 @@ def comparison_section(other: str, changes: Mapping[str, Change]) -> str:
     headers = ["metric", "difference", "95 % interval, source videos", "p", "detectable"]
     return (
         f"## Against `{other}`\n\n{_table(rows, headers)}\n\nPaired by query, points. p: randomisation test, signs "
-        "drawn by source video, not corrected for the number of metrics. Detectable: the smallest true difference found "
-        "with power 80 %, from the spread of this difference.\n"
+        "drawn by source video, not corrected for the number of metrics. Detectable: the smallest true difference "
+        "found with power 80 %, from the spread of this difference.\n"
     )
 
 
@@ -111,8 +111,10 @@ def sensitivity_table(by_file: Mapping[str, Sequence[Variant]], protocol: str) -
     names = [variant.name for variant in by_file[files[0]]]
     rows = [[name, *(_number(by_file[file][place].value, 2) for file in files)] for place, name in enumerate(names)]
     table = _table(rows, ["measure", *(f"`{file}`" for file in files)])
-    return f"## The same predictions under other conventions, %\n\n{table}\n\n`{protocol}` with the rule "
-        "changed that the row names.\n"
+    return (
+        f"## The same predictions under other conventions, %\n\n{table}\n\n"
+        f"`{protocol}` with the rule changed that the row names.\n"
+    )
 
 
 def interval_text(interval: Interval, *, signed: bool = False) -> str:
