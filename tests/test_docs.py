@@ -12,6 +12,7 @@ import pytest
 from vmrbench.catalog import load_catalog
 from vmrbench.cli.ls import describe
 from vmrbench.data.features import FeatureSource
+from vmrbench.protocol.published import PROTOCOLS
 from vmrbench.store.folders import STAGES
 from vmrbench_plugins.jsonl_annotations import JsonlOptions
 
@@ -75,3 +76,15 @@ def test_the_options_of_own_data_are_those_of_the_code(title: str, kind: type) -
     named = [name for column in first_columns for name in re.findall(r"`(\w+)`", column)]
 
     assert named == [item.name for item in dataclasses.fields(kind)]
+
+
+def test_the_protocols_are_those_of_the_code() -> None:
+    section = docs("metrics.md").partition("## Published protocols")[2].partition("\n## ")[0]
+    columns = [r"`([\w-]+)`", r"`(>=?)`", r"(\w+)", r"(\w+)", r"(\w+)", r"([\w.]+)", r"([\w ]+)"]
+    rows = re.findall(r"^\| " + r" \| ".join(columns) + r" \|", section, re.MULTILINE)
+
+    missing = {"refused": "error", "dropped": "left out"}
+    assert rows == [
+        (p.name, p.operator, p.truth, p.union, p.order, f"{p.nms:g}" if p.nms else "none", missing[p.missing])
+        for p in PROTOCOLS.values()
+    ]
