@@ -187,10 +187,7 @@ def _check_metrics(file: SweepFile, document: Document) -> None:
         if train.select_by not in known:
             where = document.where((*path, "select_by"))
             hint = did_you_mean(train.select_by, known)
-            raise ConfigError(
-                f"{where}: protocol {VMRBENCH_V1.name!r}, by which training validates, has no metric "
-                f"{train.select_by!r}{hint}"
-            )
+            raise ConfigError(f"{where}: protocol {VMRBENCH_V1.name!r} has no metric {train.select_by!r}{hint}")
 
 
 def _check_unique(kind: str, labels: list[str], document: Document) -> None:

@@ -1,6 +1,8 @@
 """What is said beside the scores: sensitivity, comparison, floors, agreement."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,12 +170,14 @@ def test_query_blind_floors_of_qvhighlights_are_the_known_ones(shared_dir: Path)
     folder = shared_dir / "data" / "qvhighlights"
     val, test = (read_annotations(folder / f"highlight_{name}.jsonl") for name in ("val_release", "test_with_gt"))
 
-    def constant(split: list[Annotation], start: float, metric: str) -> float:
+    def constant(split: Sequence[Annotation], start: float, metric: str) -> float:
         found = floors(None, split, QVHIGHLIGHTS_V1, window=(start, 1.0)).constant
         return round((found or {})[metric], 1)
 
-    # The known windows were fitted on a grid of 1/15 and a part of train.
-    assert [constant(split, 7 / 15, "R1@0.5") for split in (val, test)] == [13.9, 13.8]
+    # The known windows were fitted on a grid of 1/15 and a part of train, and scored in shares of the video: there some
+    # moments of exactly IoU 0.5 fall short by rounding, which in seconds reach it.
+    assert [constant(in_shares(split), 7 / 15, "R1@0.5") for split in (val, test)] == [13.9, 13.8]
+    assert [constant(split, 7 / 15, "R1@0.5") for split in (val, test)] == [14.2, 13.9]
     assert [constant(split, 4 / 15, "R1@0.7") for split in (val, test)] == [6.0, 6.7]
     whole = floors(None, val, QVHIGHLIGHTS_V1).whole_video
     assert whole == pytest.approx({"R1@0.5": 9.0, "R1@0.7": 6.1, "mIoU": 23.9}, abs=0.06)
@@ -189,6 +193,14 @@ def test_the_window_fitted_on_all_of_qvhighlights_train_is_the_one_a_loop_finds(
     assert found.constant_window is not None
     assert found.constant_window["R1@0.5"] == (0.5, 1.0)
     assert found.constant["R1@0.5"] == pytest.approx(100 * np.mean([half_overlaps(truth) for truth in val]))
+
+
+def in_shares(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """The same moments as shares of their video, which then has one second."""
+    return [
+        replace(a, duration=1.0, moments=tuple((start / a.duration, end / a.duration) for start, end in a.moments))
+        for a in annotations
+    ]
 
 
 def half_overlaps(annotation: Annotation) -> bool:
