@@ -13,6 +13,7 @@ from vmrbench.catalog import load_catalog
 from vmrbench.cli.ls import describe
 from vmrbench.data.features import FeatureSource
 from vmrbench.data.layouts import LAYOUTS
+from vmrbench.protocol.published import PROTOCOLS
 from vmrbench.store.folders import STAGES
 from vmrbench_plugins.jsonl_annotations import JsonlOptions
 
@@ -88,3 +89,15 @@ def test_the_layouts_of_features_are_those_of_the_code() -> None:
     for name, _, parts in rows:
         known = {part for features in LAYOUTS[name].values() for part in features.parts}  # type: ignore[index]
         assert set(re.findall(r"`(\w+)`", parts)) == known
+
+
+def test_the_protocols_are_those_of_the_code() -> None:
+    section = docs("metrics.md").partition("## Published protocols")[2].partition("\n## ")[0]
+    columns = [r"`([\w-]+)`", r"`(>=?)`", r"(\w+)", r"(\w+)", r"(\w+)", r"([\w.]+)", r"([\w ]+)"]
+    rows = re.findall(r"^\| " + r" \| ".join(columns) + r" \|", section, re.MULTILINE)
+
+    missing = {"refused": "error", "dropped": "left out"}
+    assert rows == [
+        (p.name, p.operator, p.truth, p.union, p.order, f"{p.nms:g}" if p.nms else "none", missing[p.missing])
+        for p in PROTOCOLS.values()
+    ]

@@ -18,7 +18,7 @@ from vmrbench.engine.identity_keys import StageKeys, run_key
 from vmrbench.engine.splits import REPORTED, split_of, stamps_of
 from vmrbench.engine.stages import COMPILED, LOG, MACS, PREDICTIONS, SHUFFLED, read_queries
 from vmrbench.identity import identity_of_options
-from vmrbench.protocol.convention import get_protocol
+from vmrbench.protocol.published import get_protocol
 from vmrbench.score.intervals import bootstrap
 from vmrbench.score.measures import protocol_metrics
 from vmrbench.score.per_query import score_predictions

@@ -30,7 +30,7 @@ from vmrbench.engine.splits import REPORTED, SELECTION, split_of
 from vmrbench.engine.train import Stage, TrainLog, train
 from vmrbench.engine.weights import load_weights, save_weights, start_from
 from vmrbench.launch.jobs import say_stage
-from vmrbench.protocol.convention import get_protocol
+from vmrbench.protocol.published import get_protocol
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import write_predictions
 from vmrbench.store import Store, read_json, write_json

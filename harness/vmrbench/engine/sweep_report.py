@@ -20,7 +20,8 @@ from vmrbench.engine.identity_keys import run_key
 from vmrbench.engine.latency_session import stored_latencies
 from vmrbench.engine.record import PER_QUERY, RECORD, describe_cell
 from vmrbench.engine.splits import REPORTED, is_trained, split_of
-from vmrbench.protocol.convention import Protocol, get_protocol
+from vmrbench.protocol.convention import Protocol
+from vmrbench.protocol.published import get_protocol
 from vmrbench.report.build import build_summary, describe_dataset
 from vmrbench.report.rows import FinishedRun
 from vmrbench.report.summary import DatasetEntry, SweepSummary, read_summary, write_summary
