@@ -42,6 +42,7 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "queries.parquet",
     "shuffled.json",
 )
+SHUFFLED_QUERIES = "shuffled_queries.parquet"
 MACS, COMPILED = "macs.json", "compiled.json"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
 FIT_CLIPS = 20_000
@@ -98,7 +99,7 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
     write_json(folder / LOG, {**log, "started_from": keys.base, "own_initialisation": list(fresh), **_facts(arm)})
 
 
-def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
+def make_predict(cell: Cell, store: Store, keys: StageKeys, folder: Path) -> None:
     """Predict the reported split, and once more with the queries shuffled across videos."""
     arm, device = trained_arm(cell, store, keys), resolve_device(cell.device)
     with compiled([arm]) if cell.compile else nullcontext() as log:
@@ -162,6 +163,7 @@ def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> 
     protocol = get_protocol(cell.protocol)
     table = score_predictions(shuffled.predictions, split.annotations, protocol)
     write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
+    _write_queries(shuffled, folder / SHUFFLED_QUERIES)
 
 
 def _train(

@@ -10,14 +10,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from vmrbench.errors import DataError
 from vmrbench.score.floors import Floors
 
-FORMAT = 1
+# 2: what was kept and lost of each arm (`Row.selection`). A summary of format 1 is read as one that lacks it.
+FORMAT = 2
+READABLE = (1, FORMAT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,47 @@ class Latency:
     n: int
     valid: bool
     reason: str | None = None
+
+
+_UNRECORDED = Quantity(value=None, reason="not recorded: the run is of an earlier format; `vmrbench run` adds it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryCosts:
+    """Mean multiply-adds of a query for 1, 2, ... queries a video, over the videos that have as many.
+
+    videos: how many those are; macs: empty where there is none, for the `reason`; index_macs: the index's part of them.
+    """
+
+    videos: tuple[int, ...] = ()
+    macs: tuple[float, ...] = ()
+    index_macs: tuple[float, ...] = ()
+    reason: str | None = _UNRECORDED.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What an arm kept and what that cost it; docs/diagnostics.md defines every number.
+
+    kept_quantiles: `p10`, `p50`, `p90` of the share of clips kept, over queries; kept_histogram: shares of queries in
+    20 equal bins of it; ceilings, trimmed_away, missed: percent of queries, by metric `R1@<IoU>`; moment_kept_shuffled,
+    same_clips: with another's query, 0..1; language_gain: points of the true moment that the right query keeps more.
+    """
+
+    kept_quantiles: Mapping[str, Quantity] = field(default_factory=dict)
+    kept_histogram: tuple[float, ...] = ()
+    ceilings: Mapping[str, Quantity] = field(default_factory=dict)
+    trimmed_away: Mapping[str, Quantity] = field(default_factory=dict)
+    missed: Mapping[str, Quantity] = field(default_factory=dict)
+    moment_kept_shuffled: Quantity = _UNRECORDED
+    same_clips: Quantity = _UNRECORDED
+    language_gain: Estimate = Estimate(value=None, reason=_UNRECORDED.reason)
+    by_queries: QueryCosts = QueryCosts()
+
+    def of(self, what: Literal["ceilings", "trimmed_away", "missed"], metric: str) -> Quantity:
+        """One of the numbers by metric; without a value, with a reason, where it was not recorded."""
+        found: Mapping[str, Quantity] = getattr(self, what)
+        return found.get(metric, _UNRECORDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +141,7 @@ class Row:
     fvcore_ratio: Quantity
     uncounted_operators: Mapping[str, int]
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
+    selection: Selection = Selection()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +241,7 @@ def summary_from_json(text: str, where: str = "sweep summary") -> SweepSummary:
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: is no JSON: {error}") from error
     found = read.get("format") if isinstance(read, dict) else None
-    if found != FORMAT:
+    if found not in READABLE:
         raise DataError(f"{where}: format is {found!r}, expected {FORMAT}; write it again with `vmrbench report`")
     try:
         return TypeAdapter(SweepSummary).validate_python(read)
