@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vmrbench.config.cells import Cell
+from vmrbench.engine.sample_strips import strips_of
 from vmrbench.engine.splits import REPORTED, split_of
 from vmrbench.engine.stages import SHUFFLED, SHUFFLED_QUERIES, read_queries
 from vmrbench.protocol.convention import Protocol, get_protocol
@@ -55,6 +56,7 @@ def diagnose(cell: Cell, per_query: pd.DataFrame, predicted: Path) -> dict[str, 
         "failures": _failures(per_query, protocol),
         "shuffled_query": read_json(predicted / SHUFFLED),
         "shuffled_selection": _shuffled_selection(queries, predicted),
+        "strips": strips_of(queries, split_of(cell, REPORTED).annotations, predicted),
     }
 
 

@@ -68,7 +68,8 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
         "backbone": _entry(cell.backbone.id, cell.backbone.offer, cell.backbone.options)
         | {"preset": cell.backbone.preset}
         | _given(cell),
-        "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options) | {"fill": cell.trimmer.fill},
+        "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options)
+        | {"fill": cell.trimmer.fill, "plan": cell.trimmer.plan},
         "seed": cell.seed,
         "protocol": cell.protocol,
         "precision": cell.precision,

@@ -25,6 +25,7 @@ from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
 from vmrbench.engine.probes import ShuffledQueries
+from vmrbench.engine.sample_strips import SAMPLE_SCORES, write_sample_scores
 from vmrbench.engine.splits import REPORTED, SELECTION, split_of
 from vmrbench.engine.train import Stage, train
 from vmrbench.engine.weights import load_weights, save_weights, start_from
@@ -153,11 +154,13 @@ def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> 
         "device": device,
         "precision": cell.precision,
         "buckets": cell.train.length_buckets,
+        "plan": cell.trimmer.plan,
     }
     say_stage("predict")
     done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
     write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
     _write_queries(done, folder / QUERIES)
+    write_sample_scores(done.scores, split.annotations, folder / SAMPLE_SCORES)
     say_stage("predict with shuffled queries")
     shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
     protocol = get_protocol(cell.protocol)

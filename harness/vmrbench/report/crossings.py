@@ -29,10 +29,13 @@ class Crossing:
 
 
 def formula_costs(row: Row, queries: Sequence[int]) -> tuple[float, ...]:
-    """Multiply-adds of a query where the queries of a video choose independently; empty where a number is missing."""
+    """Multiply-adds of a query where the queries of a video choose independently.
+
+    Empty where a number is missing, and for an arm that plans a video as a whole.
+    """
     unknown = any(stage.value is None and stage.basis != "not_macs" for stage in row.macs_cold.values())
     kept, clips = row.kept_clips.value, row.clips.value
-    if unknown or not row.macs_cold or kept is None or not clips:
+    if row.plan != "query" or unknown or not row.macs_cold or kept is None or not clips:
         return ()
     cold = {name: stage.value for name, stage in row.macs_cold.items() if stage.value is not None}
     return tuple(independent_costs(cold, kept / clips, np.asarray(queries)).tolist())

@@ -24,6 +24,7 @@ from vmrbench.report.numbers import significant
 from vmrbench.report.queries_figure import draw_queries
 from vmrbench.report.selection_figure import draw_selection
 from vmrbench.report.selection_tables import queries_table, ratio_table, selection_table
+from vmrbench.report.strip_figure import draw_strips, strip_trimmers
 from vmrbench.report.summary import DatasetEntry, SweepSummary
 from vmrbench.report.tables import (
     accuracy_table,
@@ -66,6 +67,7 @@ selection follows where moments usually lie, not the sentence. *Ceiling*: share 
 whose two ends lie in kept clips; rows that keep only the index can still place an end, so it bounds a reader of kept \
 clips alone. A failure is *trimmed away* where less than half of the true moment was kept, else *missed by the \
 backbone*; shares of all queries."""
+_SAMPLES = "chosen by the hash of their ids and not by any result, against the truth"
 _QUERIES = """\
 As the stored selections give it, over the videos that have as many queries; in brackets, where no video has: for \
 queries that choose independently with the same keep ratio, too dear for a trimmer that chooses alike for all. \
@@ -94,6 +96,10 @@ def write_report(summary: SweepSummary, path: Path) -> list[Path]:
                 target = folder / figure_name(summary, entry, kind)
                 save_svg(figure, target)
                 drawn.append(target)
+        for trimmer in strip_trimmers(summary, entry):
+            target = folder / figure_name(summary, entry, f"strips {trimmer}")
+            save_svg(draw_strips(summary, entry, trimmer), target)
+            drawn.append(target)
     page.write_text(render(summary), encoding="utf-8")
     return [page, *drawn]
 
@@ -116,7 +122,7 @@ def render(summary: SweepSummary) -> str:
 
 
 def figure_name(summary: SweepSummary, entry: DatasetEntry, kind: str = "") -> str:
-    """File name of a figure of a data set; kind: empty for accuracy against cost, `selection` or `queries`."""
+    """File name of a figure of a data set; kind: empty for accuracy against cost, or another one's name."""
     return re.sub(r"[^a-zA-Z0-9]+", "_", f"{summary.name} {entry.id} {kind}").strip("_").lower() + ".svg"
 
 
@@ -171,6 +177,12 @@ def _selection_parts(summary: SweepSummary, entry: DatasetEntry) -> list[str]:
     if draw_selection(summary, entry) is not None:
         alt = f"True moment kept against clips kept on {entry.id}, and how many queries keep which share of their clips"
         parts.append(f"![{alt}]({FIGURES}/{figure_name(summary, entry, 'selection')})")
+    strips = [
+        f"[`{trimmer}`]({FIGURES}/{figure_name(summary, entry, f'strips {trimmer}')})"
+        for trimmer in strip_trimmers(summary, entry)
+    ]
+    if strips:
+        parts.append(f"What was kept for {len(entry.samples)} sample queries, {_SAMPLES}: {', '.join(strips)}.")
     by_queries = queries_table(summary, entry.id)
     if by_queries:
         alt = f"GMACs a query against queries per video on {entry.id}"

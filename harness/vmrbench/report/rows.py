@@ -77,6 +77,7 @@ def make_row(
         trimmer_name=str(cell["trimmer"]["name"]),
         preset=cell["backbone"].get("preset"),
         fill=cell["trimmer"].get("fill"),
+        plan=cell["trimmer"].get("plan", "query"),
         options=dict(cell["trimmer"].get("options") or {}),
         seeds=tuple(run.seed for run in runs),
         run_ids=tuple(str(record["run_id"]) for record in records),

@@ -10,13 +10,14 @@ import pandas as pd
 
 from vmrbench.protocol.convention import Protocol
 from vmrbench.report.seed_means import estimate_of, mean_of, mean_quantity
-from vmrbench.report.summary import Estimate, Quantity, QueryCosts, Selection
+from vmrbench.report.summary import Estimate, Quantity, QueryCosts, Selection, Strip
 from vmrbench.score.intervals import over_seeds
 from vmrbench.score.selection import KEPT, KEPT_SHUFFLED
+from vmrbench.score.strips import digits_of, shares_of
 
 _GAIN = "language_gain"
-# Of a histogram's shares, and significant ones of a cost.
-_DIGITS = 5
+# Significant ones: a selection may cost a millionth of what it saves.
+_DIGITS = 7
 
 
 def selection_of(records: Sequence[Mapping[str, Any]], frames: Sequence[pd.DataFrame], protocol: Protocol) -> Selection:
@@ -41,6 +42,7 @@ def selection_of(records: Sequence[Mapping[str, Any]], frames: Sequence[pd.DataF
         same_clips=_shuffled(shuffled, "same_clips_mean"),
         language_gain=_language_gain(frames, protocol, shuffled),
         by_queries=_by_queries([record["cost"]["by_queries"] for record in records]),
+        strips=_strips([entry["strips"] for entry in found]),
     )
 
 
@@ -66,6 +68,23 @@ def _by_queries(seeds: Sequence[Mapping[str, Any]]) -> QueryCosts:
     )
 
 
+def _strips(seeds: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, Strip]:
+    """Mean over seeds of every strip; no heat where a seed has none."""
+    found = {}
+    for name in seeds[0]:
+        strips = [seed[name] for seed in seeds]
+        heats = [strip["heat"] for strip in strips]
+        found[name] = Strip(
+            kept=_mean_digits([strip["kept"] for strip in strips]),
+            heat=None if None in heats else _mean_digits(heats),
+        )
+    return found
+
+
+def _mean_digits(strips: Sequence[str]) -> str:
+    return digits_of(np.mean([shares_of(strip) for strip in strips], axis=0))
+
+
 def _shuffled(seeds: Sequence[Mapping[str, Any]], name: str) -> Quantity:
     return mean_quantity([{"value": seed[name], "reason": seed["reason"]} for seed in seeds])
 
@@ -79,5 +98,5 @@ def _by_name(seeds: Sequence[Mapping[str, float]]) -> dict[str, Quantity]:
 
 
 def _mean_tuple(seeds: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """Mean over seeds place by place, to five significant digits."""
+    """Mean over seeds place by place, to seven significant digits."""
     return tuple(float(f"{value:.{_DIGITS}g}") for value in np.mean(seeds, axis=0))

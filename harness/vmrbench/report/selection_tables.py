@@ -52,7 +52,7 @@ def families(summary: SweepSummary, dataset: str) -> tuple[Family, ...]:
     for row in summary.rows_of(dataset):
         if "keep_ratio" in row.options:
             others = sorted((key, repr(value)) for key, value in row.options.items() if key != "keep_ratio")
-            found.setdefault((row.backbone, row.trimmer_name, row.fill, *others), []).append(row)
+            found.setdefault((row.backbone, row.trimmer_name, row.fill, row.plan, *others), []).append(row)
     arms = [sorted(rows, key=_ratio) for rows in found.values()]
     return tuple(
         Family(backbone=rows[0].backbone, name=_family_name(rows), rows=tuple(rows))
