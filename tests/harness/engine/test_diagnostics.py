@@ -117,10 +117,10 @@ def test_the_report_shows_what_was_kept_and_links_its_figures(finished: Any) -> 
 
 
 @pytest.fixture
-def earlier(make_sweep: Callable[..., Any]) -> Any:
-    """A finished sweep whose record and predictions are as an earlier version wrote them."""
-    sweep = make_sweep("all", "uniform", sets=QUICK)
-    sweep.run()
+def earlier(finished: Any, make_sweep: Callable[..., Any], tmp_path: Path) -> Any:
+    """A copy of the finished sweep whose records and predictions are as an earlier version wrote them."""
+    sweep = make_sweep("all", "uniform", sets=QUICK, folder=tmp_path)
+    shutil.copytree(finished.config.store, sweep.config.store)
     for arm in sweep.cells:
         path = cell_folder(sweep, arm) / "record.json"
         record = json.loads(path.read_text())

@@ -256,6 +256,12 @@ def test_a_strip_has_its_truth_its_scores_and_its_clips(sampled: SweepSummary) -
     assert without.get_xlim() == (0.0, 7.5)
 
 
+def test_the_same_summary_gives_the_same_pictures(sampled: SweepSummary, tmp_path: Path) -> None:
+    first, second = (write_report(sampled, tmp_path / name) for name in ("a", "b"))
+
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
 def test_an_arm_that_plans_whole_videos_has_no_formula(sweep: SweepSummary) -> None:
     assert formula_costs(sweep.rows[1], (1, 2)) != ()
     assert formula_costs(replace(sweep.rows[1], plan="union_mean"), (1, 2)) == ()
