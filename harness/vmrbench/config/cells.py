@@ -58,17 +58,24 @@ class BackboneEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class TrimmerEntry:
-    """A trimmer of the sweep. fill: None where the trimmer reads expensive features only."""
+    """A trimmer of the sweep.
+
+    fill: None where the trimmer reads expensive features only; plan: `query`, or how one set of clips is chosen for all
+    queries of a video, which concerns prediction alone.
+    """
 
     id: str
     offer: Offer
     options: Any
     fill: str | None
     preset: str | None = None
+    plan: str = "query"
 
     def identity(self) -> dict[str, Any]:
-        """Name, revision, options and fill policy."""
-        return _entry_identity(self.offer, self.options) | {"fill": self.fill}
+        """Name, revision, options, fill policy, and the plan where it is not by query."""
+        # Came later: runs that were stored without it stay what they are.
+        planned = {} if self.plan == "query" else {"plan": self.plan}
+        return _entry_identity(self.offer, self.options) | {"fill": self.fill} | planned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,7 +115,10 @@ def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerIt
             where = config.document.where((*path, "fill"))
             raise ConfigError(f"{where}: trimmer {item.name!r} reads expensive features only; leave 'fill' out")
         fill = None
-    return TrimmerEntry(id=item.label, offer=offer, options=options, fill=fill, preset=item.preset)
+        if item.plan != "query":
+            where = config.document.where((*path, "plan"))
+            raise ConfigError(f"{where}: trimmer {item.name!r} chooses no clips; leave 'plan' out")
+    return TrimmerEntry(id=item.label, offer=offer, options=options, fill=fill, preset=item.preset, plan=item.plan)
 
 
 def _pick(config: SweepConfig, catalog: Catalog, kind: str, item: Item | LauncherItem, path: KeyPath) -> Offer:

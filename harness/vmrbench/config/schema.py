@@ -11,6 +11,7 @@ from vmrbench.config.settings import CostConfig, Count, Device, Precision, Train
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 FillName = Literal["concat_zero", "adapter"]
+PlanName = Literal["query", "union_mean", "union_max"]
 OptionValues = Annotated[dict[str, Any], Field(description="Options of the plug-in, by name; see `vmrbench ls`.")]
 
 
@@ -58,6 +59,9 @@ class TrimmerItem(Item):
         FillName | None,
         Field(description="What stands in for clips without expensive features; concat_zero by default."),
     ] = None
+    plan: Annotated[
+        PlanName, Field(description="Clips for each query alone, or one set for all queries of a video.")
+    ] = "query"
     train: Annotated[TrainConfig, Field(description="Overrides of `train`, after those of the backbone.")] = (
         TrainConfig()
     )

@@ -32,20 +32,23 @@ class StageKeys:
 def stage_keys(cell: Cell, machine: str) -> StageKeys:
     """The keys of a cell. machine: from `vmrbench.cost.machine.machine_key`."""
     whole = cell.identity()
+    # Planning for a video concerns prediction alone: weights and counts are those of the arm that plans by query.
+    trimmer = {key: value for key, value in whole["trimmer"].items() if key != "plan"}
+    planned = {} if cell.trimmer.plan == "query" else {"plan": cell.trimmer.plan}
     training = dict(whole["train"])
     of_arm = {name: training.pop(name) for name in ("extra_epochs", "selector_epochs") if name in training}
     model = {"dataset": whole["dataset"], "backbone": whole["backbone"], "limit": whole["limit"]}
     learned = {"seed": cell.seed, "precision": cell.precision, "train": training}
     base = fingerprint({"revision": REVISION, **model, **learned, "input": _input(cell)})
-    train = fingerprint({"base": base, "trimmer": whole["trimmer"], **of_arm})
+    train = fingerprint({"base": base, "trimmer": trimmer, **of_arm})
     shapes = {"revision": REVISION, **model, "shapes": cell.cost.macs_shapes}
     backbone_macs = fingerprint({**shapes, "input": _input(cell)})
     compiled = {"compile": True} if cell.compile else {}
-    macs = fingerprint({"backbone": backbone_macs, "trimmer": whole["trimmer"]})
+    macs = fingerprint({"backbone": backbone_macs, "trimmer": trimmer})
     return StageKeys(
         base=base,
         train=train,
-        predict=fingerprint({"train": train, "split": "test", **compiled}),
+        predict=fingerprint({"train": train, "split": "test", **compiled, **planned}),
         backbone_macs=backbone_macs,
         macs=macs,
         memory=fingerprint({"macs": macs, "machine": machine, "precision": cell.precision, "device": cell.device}),

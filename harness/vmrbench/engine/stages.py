@@ -25,6 +25,7 @@ from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
 from vmrbench.engine.probes import ShuffledQueries
+from vmrbench.engine.sample_strips import SAMPLE_SCORES, write_sample_scores
 from vmrbench.engine.selector_training import can_learn_alone, train_selector
 from vmrbench.engine.splits import REPORTED, SELECTION, split_of
 from vmrbench.engine.train import Stage, TrainLog, train
@@ -43,6 +44,7 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "queries.parquet",
     "shuffled.json",
 )
+SHUFFLED_QUERIES = "shuffled_queries.parquet"
 MACS, COMPILED = "macs.json", "compiled.json"
 SELECTOR_WORK = "selector_work"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
@@ -104,7 +106,7 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
     write_json(folder / LOG, {**log, "own_initialisation": list(fresh), **_facts(arm)})
 
 
-def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
+def make_predict(cell: Cell, store: Store, keys: StageKeys, folder: Path) -> None:
     """Predict the reported split, and once more with the queries shuffled across videos."""
     arm, device = trained_arm(cell, store, keys), resolve_device(cell.device)
     with compiled([arm]) if cell.compile else nullcontext() as log:
@@ -158,16 +160,19 @@ def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> 
         "device": device,
         "precision": cell.precision,
         "buckets": cell.train.length_buckets,
+        "plan": cell.trimmer.plan,
     }
     say_stage("predict")
     done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
     write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
     _write_queries(done, folder / QUERIES)
+    write_sample_scores(done.scores, split.annotations, folder / SAMPLE_SCORES)
     say_stage("predict with shuffled queries")
     shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
     protocol = get_protocol(cell.protocol)
     table = score_predictions(shuffled.predictions, split.annotations, protocol)
     write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
+    _write_queries(shuffled, folder / SHUFFLED_QUERIES)
 
 
 def _train(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from vmrbench.cost.stages import StageReport
-from vmrbench.engine.record import charge
+from vmrbench.engine.charging import charge
 from vmrbench.protocols import DatasetFacts, FeatureFacts
 from vmrbench.specs import EncoderSpec
 
