@@ -13,7 +13,8 @@ from vmrbench.config.cells import Cell
 from vmrbench.engine.sample_strips import strips_of
 from vmrbench.engine.splits import REPORTED, split_of
 from vmrbench.engine.stages import SHUFFLED, SHUFFLED_QUERIES, read_queries
-from vmrbench.protocol.convention import Protocol, get_protocol
+from vmrbench.protocol.convention import Protocol
+from vmrbench.protocol.published import get_protocol
 from vmrbench.protocols import Split
 from vmrbench.score.ceilings import ENOUGH_KEPT, best_iou_within_reach, split_failures
 from vmrbench.score.moments import Floats, true_moments
