@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from vmrbench import __version__
 from vmrbench.catalog import Catalog, Offer
 from vmrbench.config.cells import Cell
 from vmrbench.cost.stages import QueryUse, StageCost, StageReport, cost_stages, unit_costs
+from vmrbench.engine.build import index_groups
 from vmrbench.engine.identity_keys import StageKeys, run_key
 from vmrbench.engine.splits import REPORTED, split_of, stamps_of
 from vmrbench.engine.stages import COMPILED, LOG, MACS, PREDICTIONS, SHUFFLED, read_queries
@@ -24,6 +25,7 @@ from vmrbench.score.measures import protocol_metrics
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import read_predictions
 from vmrbench.store import Store, read_json, write_record
+from vmrbench.trim.fill import INDEX_FILLS
 
 RECORD, PER_QUERY = "record.json", "per_query.parquet"
 
@@ -164,8 +166,10 @@ def charge(cell: Cell, catalog: Catalog, queries: pd.DataFrame, counted: Mapping
         keep[np.asarray(kept, dtype=np.int64)] = True
         uses.append(QueryUse(video_id=str(video), keep=keep, trim_macs=shape["trim"], backbone_macs=shape["backbone"]))
     encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
-    reads_index = cell.trimmer.offer.spec.input == "fill"
-    return cost_stages(uses, unit_costs(cell.dataset.built.facts, encoders, reads_index=reads_index))
+    spec, facts = cell.trimmer.offer.spec, cell.dataset.built.facts
+    read = {name: facts.index[name] for name in index_groups(facts, cell.trimmer.options)}
+    reads_index = spec.needs_index or cell.trimmer.fill in INDEX_FILLS
+    return cost_stages(uses, unit_costs(replace(facts, index=read), encoders, reads_index=reads_index))
 
 
 def _nearest_shapes(queries: pd.DataFrame, shapes: list[dict[str, int]]) -> list[dict[str, int]]:
