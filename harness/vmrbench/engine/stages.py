@@ -49,7 +49,7 @@ MACS, COMPILED = "macs.json", "compiled.json"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
 FIT_CLIPS = 20_000
 # Queries that a trimmer is fitted on, which learns in closed form.
-FIT_QUERIES = 2_000
+FIT_QUERIES, FIT_BATCH = 2_000, 64
 
 
 def new_arm(cell: Cell) -> Arm:
@@ -207,7 +207,7 @@ def _fitting_batches(cell: Cell, arm: Arm) -> Iterator[Batch]:
     split = split_of(cell, "train")
     count = min(FIT_QUERIES, len(split))
     chosen = Subset(split, [place * len(split) // count for place in range(count)])
-    for batch in evaluation_loader(chosen, evaluation_batches(chosen, cell.train.eval_batch_size)):
+    for batch in evaluation_loader(chosen, evaluation_batches(chosen, FIT_BATCH)):
         yield withhold_clips(arm.own_index(batch))
 
 

@@ -64,10 +64,11 @@ def truth_loss(decision: TrimDecision, batch: Batch) -> Tensor:
     """
     assert decision.logits is not None
     inside = boundary_labels(batch, MARGIN).inside > 0
-    known = inside.any(1)
     # Far below 0 rather than infinitely: a clip outside has no probability, and no gradient is lost to 0 x infinity.
     target = torch.where(inside, 0.0, -100.0)
-    return _divergence(decision.logits[known], target[known], batch.clip_mask[known]) * known.float().mean()
+    # Where nothing is known both are even over the video, which costs nothing and teaches nothing.
+    logits = decision.logits.masked_fill(~inside.any(1)[:, None, None], 0.0)
+    return _divergence(logits, target, batch.clip_mask)
 
 
 def standardised(scores: Tensor, clip_mask: Tensor) -> Tensor:
