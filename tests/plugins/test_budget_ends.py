@@ -77,7 +77,7 @@ def assert_same_rows(found: Batch, expected: Batch) -> None:
 
 
 @pytest.mark.parametrize("spec", BUDGETED)
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     lengths=st.lists(st.integers(1, 30), min_size=1, max_size=3),
     ratio=st.sampled_from(["0", "0.1", "0.25", "0.3", "0.5", "0.9", "1"]),

@@ -97,7 +97,7 @@ def test_training_draws_clips_and_the_loss_is_the_squared_miss_of_the_budget() -
     (loss + access.rows(decision.soft).clips.square().sum()).backward()
 
     share = int(decision.keep.sum()) / 27
-    assert float(loss) == pytest.approx(300 * (share - 0.25) ** 2, rel=1e-4)
+    assert loss.item() == pytest.approx(300 * (share - 0.25) ** 2, rel=1e-4)
     assert trimmer.coarse.of_input.weight.grad.abs().sum() > 0
 
 

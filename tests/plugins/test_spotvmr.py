@@ -154,7 +154,7 @@ def test_both_targets_are_the_mean_of_the_two() -> None:
 
     def loss(target: str) -> float:
         trimmer.options = Options(mode="exact", selection_target=target)  # type: ignore[arg-type]  # one word at a time
-        return float(trimmer.loss(decision, batch, student=None, teacher=teacher)["selection"])
+        return trimmer.loss(decision, batch, student=None, teacher=teacher)["selection"].item()
 
     assert loss("both") == pytest.approx((loss("teacher") + loss("truth")) / 2)
 

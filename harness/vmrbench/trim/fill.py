@@ -22,7 +22,8 @@ class FineOnly(nn.Module):
 
     def forward(self, batch: Batch, fine: Tensor, keep: Tensor) -> Batch:
         """Return `batch` with `fine` [B, L, D] as its clips; `keep` must be every clip and is not looked at."""
-        return replace(batch, clips=fine, index=None)
+        # Said anew: where a trimmer was asked before, `batch` is what was shown to it, without expensive features.
+        return replace(batch, clips=fine, fine_weight=batch.clip_mask.to(fine.dtype), index=None)
 
 
 class ConcatZero(nn.Module):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vmrbench.errors import DataError
 from vmrbench.testing.factories import make_batch
 from vmrbench.trim.access import CountingAccess
-from vmrbench.trim.fill import Adapter, ConcatZero, Hold, Zero, build_fill, nearest_kept
+from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly, Hold, Zero, build_fill, nearest_kept
 
 KEEP = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 
@@ -102,6 +102,16 @@ def test_fine_weight_is_one_only_where_a_real_clip_was_kept() -> None:
     rows = ConcatZero(4, 2)(batch, batch.clips, torch.ones(2, 3))
 
     assert rows.fine_weight.tolist() == [[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]
+
+
+def test_without_trimming_every_real_row_is_said_to_hold_expensive_features() -> None:
+    batch = make_batch([3, 2], width=4, index_width=2)
+    access = CountingAccess(batch, FineOnly(4), None, training=False)
+
+    rows = access.rows(batch.clip_mask.float())
+
+    assert torch.equal(rows.clips, batch.clips)
+    assert torch.equal(rows.fine_weight, batch.fine_weight)
 
 
 def test_a_data_set_without_index_cannot_be_filled() -> None:
