@@ -45,6 +45,12 @@ def test_the_options_of_spotvmr_are_those_of_the_code() -> None:
     }
 
 
+def test_the_page_of_trimmers_has_a_row_for_each_and_no_other() -> None:
+    table = docs("trimmers.md").partition("<!-- rows: trimmers -->")[2].partition("<!-- end -->")[0]
+
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(load_catalog().trimmers)
+
+
 def test_the_preset_exact_is_that_of_the_code() -> None:
     table = docs("spotvmr.md").partition("| preset `exact` |")[2].partition("\n\n")[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,6 +60,9 @@ class ClipAccess(Protocol):
     def fetch(self, keep: Tensor) -> Tensor:
         """[B, L, D] expensive features of the clips in `keep`, zero elsewhere. Every new clip is counted once."""
 
+    def fetch_clip(self, place: int, keep: Tensor) -> Tensor:
+        """[B, D] expensive features of the clip at `place` where `keep` [B] is 1, zero elsewhere; counted likewise."""
+
 
 @runtime_checkable
 class Trimmer(Protocol):
@@ -72,6 +75,14 @@ class Trimmer(Protocol):
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
     ) -> Mapping[str, Tensor]:
         """Weighted terms of the selection and of distillation; empty for a trimmer that learns nothing."""
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A trimmer that learns something in closed form, once, before the extra epochs; what it learns are buffers."""
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """batches: of the training split, with labels, without expensive features; not read where nothing is fitted."""
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vmrbench.config.settings import CostConfig, Count, Device, Precision, TrainConfig
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-FillName = Literal["concat_zero", "adapter"]
+FillName = Literal["concat_zero", "adapter", "zero", "hold"]
 PlanName = Literal["query", "union_mean", "union_max"]
 OptionValues = Annotated[dict[str, Any], Field(description="Options of the plug-in, by name; see `vmrbench ls`.")]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vmrbench.protocols import Backbone, ClipAccess, Distillable, SharesEncoder, Trimmer
 from vmrbench.trim.access import CountingAccess, withhold_clips
 from vmrbench.trim.axis import axis_to_seconds
-from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly
+from vmrbench.trim.fill import Fill, index_of
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
 
@@ -47,23 +47,31 @@ class Arm(nn.Module):
     """Trimmer, fill and backbone behind one forward; everything that is learned is a submodule.
 
     Labels are taken out of the batch in evaluation mode, except for a trimmer that declares to read them.
+    index_channels: those of the index that the arm reads, None for all; nothing in it sees the others.
     """
 
     def __init__(
         self,
         trimmer: nn.Module,
-        fill: FineOnly | ConcatZero | Adapter,
+        fill: Fill,
         backbone: nn.Module,
         *,
         reads_labels: bool = False,
+        index_channels: Sequence[slice] | None = None,
     ) -> None:
         super().__init__()
-        self.reads_labels = reads_labels
+        self.reads_labels, self.index_channels = reads_labels, index_channels
         self.trimmer, self.fill, self.backbone = trimmer, fill, backbone
+
+    def own_index(self, batch: Batch) -> Batch:
+        """The batch with the index groups that this arm reads."""
+        if self.index_channels is None or batch.index is None:
+            return batch
+        return replace(batch, index=torch.cat([index_of(batch)[..., part] for part in self.index_channels], dim=-1))
 
     def access(self, batch: Batch) -> CountingAccess:
         """What the trimmer may do with the expensive side of `batch`."""
-        return CountingAccess(batch, self.fill, self.preview_function(), training=self.training)
+        return CountingAccess(self.own_index(batch), self.fill, self.preview_function(), training=self.training)
 
     def preview_function(self) -> Callable[[Batch], Tensor] | None:
         """The backbone's own encoder, None where it shares none."""
@@ -71,7 +79,7 @@ class Arm(nn.Module):
 
     def select(self, batch: Batch, access: CountingAccess) -> TrimDecision:
         """The trimmer's decision; it sees no expensive features but through `access`, labels only if it must."""
-        shown = withhold_clips(batch)
+        shown = withhold_clips(self.own_index(batch))
         if not (self.training or self.reads_labels):
             shown = replace(shown, moments=None)
         return cast(Trimmer, self.trimmer).select(shown, access)
@@ -114,7 +122,7 @@ class Arm(nn.Module):
         backbone_terms = cast(Backbone, self.backbone).loss(result.outputs, result.rows)
         student = self.targets(result) if teacher is not None else None
         trimmer_terms = cast(Trimmer, self.trimmer).loss(
-            result.decision, withhold_clips(batch), student=student, teacher=_teach(teacher, batch)
+            result.decision, withhold_clips(self.own_index(batch)), student=student, teacher=_teach(teacher, batch)
         )
         return {**backbone_terms, **{f"trim_{name}": value for name, value in trimmer_terms.items()}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from vmrbench.catalog import Catalog
 from vmrbench.config.cells import Cell
 from vmrbench.cost.by_queries import QueryCurve, cost_by_queries
 from vmrbench.cost.stages import QueryUse, StageReport, UnitCosts, cost_stages, unit_costs
+from vmrbench.engine.build import index_groups
+from vmrbench.trim.fill import INDEX_FILLS
 
 
 def charge(cell: Cell, catalog: Catalog, queries: pd.DataFrame, counted: Mapping[str, Any]) -> StageReport:
@@ -43,8 +46,10 @@ def _uses(queries: pd.DataFrame, counted: Mapping[str, Any]) -> list[QueryUse]:
 
 def _units(cell: Cell, catalog: Catalog) -> UnitCosts:
     encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
-    reads_index = cell.trimmer.offer.spec.input == "fill"
-    return unit_costs(cell.dataset.built.facts, encoders, reads_index=reads_index)
+    spec, facts = cell.trimmer.offer.spec, cell.dataset.built.facts
+    read = {name: facts.index[name] for name in index_groups(facts, cell.trimmer.options)}
+    reads_index = spec.needs_index or cell.trimmer.fill in INDEX_FILLS
+    return unit_costs(replace(facts, index=read), encoders, reads_index=reads_index)
 
 
 def _nearest_shapes(queries: pd.DataFrame, shapes: list[dict[str, int]]) -> list[dict[str, int]]:

@@ -79,4 +79,10 @@ def latency_key(cells: list[Cell], machine: str) -> str:
 
 
 def _input(cell: Cell) -> dict[str, Any]:
-    return {"kind": cell.trimmer.offer.spec.input, "fill": cell.trimmer.fill}
+    groups = getattr(cell.trimmer.options, "index_groups", None)
+    return {
+        "kind": cell.trimmer.offer.spec.input,
+        "fill": cell.trimmer.fill,
+        # Came later: base models of the whole index stay what they are.
+        **({} if groups is None else {"index_groups": sorted(groups)}),
+    }

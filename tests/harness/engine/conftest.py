@@ -36,6 +36,10 @@ ARMS = {
     "spotvmr": "{name: spotvmr, options: {keep_ratio: 0.5, steps: 2}}",
     "exact": "{id: exact, name: spotvmr, preset: exact, options: {keep_ratio: 0.5, steps: 2}}",
     "drawn": "{id: drawn, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, selection: stochastic}}",
+    "supervised": "{id: supervised, name: supervised_topk, options: {keep_ratio: 0.5, private_width: 16}}",
+    "fitted": "{id: fitted, name: cosine_topk, preset: ridge, options: {keep_ratio: 0.5}}",
+    "bare": "{id: bare, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, index_groups: [Motion]}}",
+    "held": "{id: held, name: uniform, fill: hold, options: {keep_ratio: 0.5}}",
     "adapted": "{id: adapted, name: uniform, fill: adapter, options: {keep_ratio: 0.5}}",
 }
 
