@@ -69,6 +69,11 @@ class ConeWindows(nn.Module):
         self.scorer = IndexScorer(dims, width=options.private_width, share_encoder=options.share_encoder)
         self.shares_encoder = self.scorer.shares_encoder if options.share_encoder else None
 
+    @property
+    def learns_alone(self) -> bool:
+        """Where the score is learned, its loss reads labels and nothing of the backbone."""
+        return self.scorer is not None
+
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit the map of `score: ridge`; the others read nothing."""
         if isinstance(self.match, RidgeMatch):

@@ -106,8 +106,8 @@ class SpotVmr(nn.Module):
 
     @property
     def learns_alone(self) -> bool:
-        """Only `exact` has a selection loss; in `faithful` the backbone's losses are all that teaches the selector."""
-        return self.options.mode == "exact"
+        """Where nothing but the backbone's losses teaches the selector (`faithful`), it cannot."""
+        return self.options.target != "none"
 
     def set_progress(self, share: float) -> None:
         """Anneal the temperature: linear from its start to 0. share: of the training that is done, 0..1."""

@@ -56,6 +56,11 @@ class SupervisedTopK(nn.Module):
             self.match_weight = nn.Parameter(torch.ones(()))
             self.scorer.start_from_zero()
 
+    @property
+    def learns_alone(self) -> bool:
+        """Its loss reads labels and nothing of the backbone."""
+        return True
+
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit the linear match; without it nothing is read."""
         if self.match is not None:

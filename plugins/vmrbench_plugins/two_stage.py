@@ -48,6 +48,11 @@ class TwoStage(nn.Module):
         self.scorer = IndexScorer(dims, width=options.private_width, outputs=2, share_encoder=options.share_encoder)
         self.shares_encoder = self.scorer.shares_encoder if options.share_encoder else None
 
+    @property
+    def learns_alone(self) -> bool:
+        """Its loss reads labels and nothing of the backbone."""
+        return True
+
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
         """Keep exactly K clips: those of the best span, then of the next best, and so on."""
         ends = self.scorer(batch, access).transpose(1, 2)
