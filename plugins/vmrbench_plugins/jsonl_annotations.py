@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from vmrbench.data.annotations import NO_CHOICES, AnnotationFile, read_annotations
 from vmrbench.data.defects import STRICT, DefectPolicy
@@ -104,7 +104,7 @@ class JsonlDataset:
         facts = self._provider.facts(
             fingerprint=self._fingerprint(),
             notes={
-                "annotations": {name: _noted(file) for name, file in self._files.items()},
+                "annotations": {name: file.described() for name, file in self._files.items()},
                 "val": "file" if self._options.val else f"{self._options.val_share} of the training videos",
             },
         )
@@ -267,16 +267,6 @@ def vmr_datasets() -> list[DatasetSpec]:
             revision=REVISION,
         )
     ]
-
-
-def _noted(file: AnnotationFile) -> dict[str, Any]:
-    known = file.known_split
-    return {
-        "flavour": file.flavour,
-        "fingerprint": file.fingerprint,
-        "known_split": None if known is None else known.name,
-        **file.defects.to_json(),
-    }
 
 
 def _check_policy(policy: DefectPolicy) -> None:

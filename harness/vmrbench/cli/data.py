@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vmrbench.cli.annotation_options import Defects, Flavour, defect_policy, flavour_options
 from vmrbench.cli.arguments import DEFAULT_SWEEP, AsJson, Sets, catalog_of, read_sweep
 from vmrbench.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from vmrbench.data.doctor import Material
+    from vmrbench.data.doctor import AnnotationSource, Material
     from vmrbench.data.features import FeatureSource
 
 data = typer.Typer(name="data", help="Look annotations and features over.", no_args_is_help=True, rich_markup_mode=None)
@@ -44,19 +45,26 @@ def doctor(
         list[str] | None,
         typer.Option("--source", metavar="KEY=VALUE,...", help="A feature source: path=DIR,encoder=c3d; repeatable."),
     ] = None,
+    flavour: Flavour = None,
+    defects: Defects = None,
     as_json: AsJson = False,
 ) -> None:
     """Read everything that a data set needs and list what is wrong: exit code 0 if nothing is, 1 if something is."""
-    from vmrbench.data.doctor import examine
+    from vmrbench.data.doctor import AnnotationSource, examine
 
     if (dataset is None) == (not annotations):
         raise ConfigError("data doctor: expected the id of a data set in the sweep, or --annotations FILE")
-    if dataset is not None and (layout or part or source):
-        raise ConfigError("data doctor: --layout, --part and --source go with --annotations; DATASET brings its own")
+    if dataset is not None and (layout or part or source or flavour or defects):
+        raise ConfigError(
+            "data doctor: --layout, --part, --source, --flavour and --defects go with --annotations; DATASET brings "
+            "its own"
+        )
     if dataset is not None:
         material = _of_a_sweep(dataset, sweep, sets)
     else:
-        material = _of_options(annotations or [], _layout_sources(layout, root, part or []), source or [])
+        options, policy = flavour_options(flavour), defect_policy(defects)
+        files = {path.stem: AnnotationSource(path=path, options=options, policy=policy) for path in annotations or []}
+        material = _of_options(files, _layout_sources(layout, root, part or []), source or [])
     report = examine(material)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
@@ -79,14 +87,16 @@ def _of_a_sweep(dataset: str, sweep: Path, sets: list[str] | None) -> Material:
     return built.material()
 
 
-def _of_options(annotations: Sequence[Path], sources: Sequence[FeatureSource], written: Sequence[str]) -> Material:
-    from vmrbench.data.doctor import AnnotationSource, Material
+def _of_options(
+    annotations: Mapping[str, AnnotationSource], sources: Sequence[FeatureSource], written: Sequence[str]
+) -> Material:
+    from vmrbench.data.doctor import Material
     from vmrbench.data.features import FeatureStore
     from vmrbench.data.rows import Tolerance
 
     every = [*sources, *(_source(text) for text in written)]
     return Material(
-        annotations={path.stem: AnnotationSource(path=path) for path in annotations},
+        annotations=annotations,
         stores=[FeatureStore(source) for source in every],
         tolerance=Tolerance(),
     )

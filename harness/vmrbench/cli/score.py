@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vmrbench.cli.annotation_options import Defects, Flavour, defect_policy, flavour_options
 from vmrbench.cli.arguments import AsJson
 
 
@@ -17,7 +18,7 @@ def score(
         list[Path],
         typer.Argument(help="Files of predictions: QVHighlights, TVR, Ego4D or MAD style.", metavar="FILE..."),
     ],
-    annotations: Annotated[Path, typer.Option("--annotations", help="The true windows.")],
+    annotations: Annotated[Path, typer.Option("--annotations", help="The true windows, in any flavour.")],
     protocol: Annotated[str, typer.Option("--protocol", help="Evaluation protocol.")] = "vmrbench-v1",
     against: Annotated[Path | None, typer.Option("--against", help="Another file, compared query by query.")] = None,
     train: Annotated[
@@ -26,6 +27,8 @@ def score(
     only_sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Only the table of other conventions, one column a file.")
     ] = False,
+    flavour: Flavour = None,
+    defects: Defects = None,
     as_json: AsJson = False,
 ) -> None:
     """Score stored predictions; needs no model and no features."""
@@ -33,11 +36,12 @@ def score(
     from vmrbench.protocol.published import get_protocol
     from vmrbench.score.scoring import assess
 
-    rules, truth = get_protocol(protocol), read_annotations(annotations)
+    rules, options, policy = get_protocol(protocol), flavour_options(flavour), defect_policy(defects)
+    truth = read_annotations(annotations, options=options, policy=policy)
     if only_sensitivity:
         _sensitivity(predictions, truth, rules, as_json)
         return
-    fitting = None if train is None else read_annotations(train)
+    fitting = None if train is None else read_annotations(train, options=options, policy=policy)
     found = [assess(path, truth, rules, against=against, train=fitting) for path in predictions]
     if as_json:
         _print_json([each.to_json() for each in found])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from vmrbench.data.defects import STRICT, DefectPolicy, DefectReport, settle
 from vmrbench.data.fingerprints import KnownSplit, content_fingerprint, known_split
@@ -34,6 +34,16 @@ class AnnotationFile(Sequence[Annotation]):
     def known_split(self) -> KnownSplit | None:
         """The public split with this content, None where it is none we know."""
         return known_split(self.fingerprint)
+
+    def described(self) -> dict[str, Any]:
+        """What it is, and what became of its defects: plain values for records."""
+        known = self.known_split
+        return {
+            "flavour": self.flavour,
+            "fingerprint": self.fingerprint,
+            "known_split": None if known is None else known.name,
+            **self.defects.to_json(),
+        }
 
     def __len__(self) -> int:
         return len(self.annotations)

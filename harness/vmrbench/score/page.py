@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
@@ -49,6 +50,19 @@ def score_page(result: ScoreResult) -> str:
         + "\n".join(notes)
         + "\n"
     )
+
+
+def truth_line(truth: Mapping[str, Any]) -> str:
+    """What the annotations are, and what became of their defects."""
+    known = truth["known_split"] or "no split that is known"
+    said = [f"Annotations: {truth['flavour']}, {known}, content {truth['fingerprint']}."]
+    said += [f"{values['found']} of the kind {kind} ({values['policy']})." for kind, values in truth["defects"].items()]
+    if truth["queries_dropped"]:
+        said.append(
+            f"**{truth['queries_dropped']} of {truth['queries_written']} queries were left out: "
+            "not comparable with scores on the whole split.**"
+        )
+    return " ".join(said) + "\n"
 
 
 def faults_section(faults: Sequence[Fault]) -> str:

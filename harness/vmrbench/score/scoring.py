@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vmrbench.data.annotations import AnnotationFile
 from vmrbench.protocol.convention import Protocol
 from vmrbench.score.comparison import Change, compare, human_agreement, plain_changes
 from vmrbench.score.floors import Floors, floors
@@ -17,6 +18,7 @@ from vmrbench.score.page import (
     floors_section,
     score_page,
     sensitivity_table,
+    truth_line,
 )
 from vmrbench.score.result import ScoreResult, score_submission
 from vmrbench.score.sensitivity import Variant, sensitivity
@@ -31,11 +33,13 @@ MIDDLE_HALF = (0.25, 0.75)
 class Assessment:
     """Everything that is said of one predictions file.
 
+    truth: what the annotation file is and what became of its defects, from `AnnotationFile.described`;
     floors: with the constant window fitted on train where `fitted`, else the middle half; changes: against the file
     `against`, None without one; agreement: how far people agree on this data set, None where that is not known.
     """
 
     result: ScoreResult
+    truth: Mapping[str, Any]
     sensitivity: tuple[Variant, ...]
     floors: Floors
     fitted: bool
@@ -47,6 +51,7 @@ class Assessment:
         """Plain values, nested by section."""
         return {
             **self.result.to_json(),
+            "annotations": dict(self.truth),
             "sensitivity": [asdict(variant) for variant in self.sensitivity],
             "floors": {**asdict(self.floors), "fitted_on_train": self.fitted},
             "against": self.against,
@@ -56,7 +61,7 @@ class Assessment:
 
     def to_markdown(self) -> str:
         """A page with a section for each."""
-        sections = [score_page(self.result)]
+        sections = [score_page(self.result), truth_line(self.truth)]
         if self.result.faults:
             sections.append(faults_section(self.result.faults))
         if self.against is not None and self.changes is not None:
@@ -72,7 +77,7 @@ class Assessment:
 
 def assess(
     path: Path,
-    annotations: Sequence[Annotation],
+    annotations: AnnotationFile,
     protocol: Protocol,
     *,
     against: Path | None = None,
@@ -98,6 +103,7 @@ def assess(
         changes = compare(result, score_submission(other, annotations, protocol, name=str(against), intervals=False))
     return Assessment(
         result=result,
+        truth=annotations.described(),
         sensitivity=sensitivity(submission.predictions, annotations, protocol),
         floors=floors(train, annotations, protocol, window=MIDDLE_HALF),
         fitted=bool(train),

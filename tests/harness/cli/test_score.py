@@ -90,3 +90,46 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert done.stdout == ""
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_annotations_of_another_flavour_bring_what_they_need(tmp_path: Path) -> None:
+    truth, lengths = tmp_path / "truth.txt", tmp_path / "lengths.csv"
+    truth.write_text("AB 1.0 9.0##a person sits.\nCD 5.0 25.0##a person runs.\n", encoding="utf-8")
+    lengths.write_text("id,length\nAB,20.0\nCD,24.0\n", encoding="utf-8")
+    ours = written(
+        tmp_path / "ours.jsonl",
+        [
+            {"qid": "AB_0", "query": "a person sits.", "vid": "AB", "pred_relevant_windows": [[1.0, 9.0, 0.5]]},
+            {"qid": "CD_0", "query": "a person runs.", "vid": "CD", "pred_relevant_windows": [[14.0, 24.0, 0.5]]},
+        ],
+    )
+    given = (ours, "--annotations", truth, "--flavour", f"durations={lengths}")
+
+    refused, page = score(*given), score(*given, "--defects", "beyond_video=clip")
+    found = json.loads(score(*given, "--defects", "beyond_video=clip", "--json").stdout)
+
+    assert refused.exit_code == 2
+    assert "beyond_video" in refused.stderr or "leaves the video" in refused.stderr
+    assert "Annotations: charades_sta, no split that is known" in page.stdout
+    assert "1 of the kind beyond_video (clip)" in page.stdout
+    assert found["scores"]["R1@0.5"]["value"] == 100.0
+    assert found["annotations"]["defects"] == {"beyond_video": {"found": 1, "policy": "clip"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--flavour", "splt=test"), "--flavour.splt: unknown option"),
+        (("--flavour", "split"), "--flavour split: expected KEY=VALUE"),
+        (("--flavour", "split=a", "--flavour", "split=b"), "--flavour split: given twice"),
+        (("--defects", "reversed=mend"), "--defects.reversed"),
+    ],
+)
+def test_a_mistake_about_annotations_is_one_line(
+    tmp_path: Path, annotations: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = score(answers(tmp_path / "ours.jsonl", [[10, 20, 0.5]] * 6), "--annotations", annotations, *options)
+
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
