@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vmrbench.data.annotations import read_annotations
+from vmrbench.data.defects import DefectPolicy
 from vmrbench.protocol.convention import VMRBENCH_V1
 from vmrbench.score.floors import floors
 from vmrbench.score.intervals import bootstrap
@@ -119,3 +121,30 @@ def test_query_blind_floors_are_the_known_ones(
 
     assert found.constant == pytest.approx(constant, abs=0.06)
     assert found.whole_video == pytest.approx(whole, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("split", "constant", "whole"),
+    [
+        (
+            "val_1",
+            {"R1@0.3": 42.9, "R1@0.5": 27.4, "R1@0.7": 15.8, "mIoU": 32.3},
+            {"R1@0.3": 42.9, "R1@0.5": 22.7, "R1@0.7": 11.4},
+        ),
+        (
+            "val_2",
+            {"R1@0.3": 49.5, "R1@0.5": 29.1, "R1@0.7": 16.3, "mIoU": 34.6},
+            {"R1@0.3": 48.0, "R1@0.5": 21.2, "R1@0.7": 12.4},
+        ),
+    ],
+)
+def test_floors_of_activitynet_captions_are_the_known_ones(
+    shared_dir: Path, split: str, constant: dict[str, float], whole: dict[str, float]
+) -> None:
+    folder = shared_dir / "data" / "activitynet_captions"
+    train = read_annotations(folder / "train.json", policy=DefectPolicy(reversed="drop", zero_length="drop"))
+
+    found = floors(train, read_annotations(folder / f"{split}.json"))
+
+    assert found.constant == pytest.approx(constant, abs=0.06)
+    assert {name: found.whole_video[name] for name in whole} == pytest.approx(whole, abs=0.065)
