@@ -64,13 +64,18 @@ class BackboneSpec:
     device_exceptions: tuple[str, ...] = ()
 
 
+# How a decision is applied: the whole timeline stays, or rows of clips that were not kept are removed.
+Apply = Literal["fill", "gather"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrimmerSpec:
     """A trimmer plug-in.
 
     input: `fine` (the backbone sees expensive features only, no index), or `fill` (index features stand in where
     a clip was not kept); needs_index: index features must exist; train: `none`, or `joint` with the backbone;
-    reads_labels: an oracle. Where there is a budget its option is called `keep_ratio`.
+    reads_labels: an oracle; apply: how its decisions may be applied. Where there is a budget its option is called
+    `keep_ratio`.
     """
 
     name: str
@@ -83,6 +88,7 @@ class TrimmerSpec:
     needs_index: bool = True
     train: Literal["none", "joint"] = "none"
     reads_labels: bool = False
+    apply: tuple[Apply, ...] = ("fill", "gather")
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

@@ -28,7 +28,7 @@ from vmrbench.errors import ConfigError
 from vmrbench.parts.private_encoder import PrivateEncoder
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, step_quotas, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, step_quotas, top_clips
 from vmrbench.trim.distill import candidate_loss, embedding_loss, highlight_loss, masked_mean
 from vmrbench.trim.noise import sample_uniform
 from vmrbench.types import Batch, DistillTargets, TrimDecision
@@ -99,12 +99,14 @@ class SpotVmr(nn.Module):
             kept = (kept + added).clamp(0, 1)
             steps.append(added)
             logits.append(logit)
+        drawn = self.options.selection == "stochastic" or (self.training and self.options.mode == "faithful")
         return TrimDecision(
             keep=(kept.detach() > 0.5) & batch.clip_mask,
             soft=kept,
             steps=torch.stack(steps, dim=1),
             logits=torch.stack(logits, dim=1),
             scores=logits[-1].detach(),
+            most=None if drawn else most_clips(kept.shape[1], self.options.keep_ratio),
         )
 
     def _logit(self, batch: Batch, access: ClipAccess, kept: Tensor) -> Tensor:

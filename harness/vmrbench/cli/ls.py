@@ -45,18 +45,24 @@ def ls(
     for row in rows:
         version = f" {row['version']}" if row["version"] else ""
         typer.echo(f"{row['name']}  ({row['origin']}{version})\n    {row['summary']}")
+        if row["apply"]:
+            typer.echo(f"    (apply: {', '.join(row['apply'])})")
         for name, default in row["options"].items():
             typer.echo(f"    {name}: {json.dumps(default, ensure_ascii=False)}")
 
 
 def describe(offer: Offer) -> dict[str, Any]:
-    """An offer as plain values: name, summary, origin, version, options with defaults ("required" where none)."""
+    """An offer as plain values: name, summary, origin, version, options with defaults ("required" where none).
+
+    apply: how a trimmer's decisions may be applied, empty for anything else.
+    """
     spec = offer.spec
     return {
         "name": spec.name,
         "summary": spec.summary,
         "origin": offer.origin,
         "version": offer.version,
+        "apply": list(getattr(spec, "apply", ())),
         "options": _defaults(getattr(spec, "options", None)),
     }
 

@@ -12,6 +12,7 @@ from vmrbench.identity import identity_of_options
 if TYPE_CHECKING:
     from vmrbench.catalog import Offer
     from vmrbench.protocols import VmrDataset
+    from vmrbench.specs import Apply
     from vmrbench.weight_files import WeightFile
 
 # Decides how fast a result comes, not what it is.
@@ -58,17 +59,34 @@ class BackboneEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class TrimmerEntry:
-    """A trimmer of the sweep. fill: None where the trimmer reads expensive features only."""
+    """A trimmer of the sweep.
+
+    fill: None where the trimmer reads expensive features only; apply, freeze_backbone: see the keys of the file.
+    """
 
     id: str
     offer: Offer
     options: Any
     fill: str | None
     preset: str | None = None
+    apply: Apply = "fill"
+    freeze_backbone: bool = False
+
+    @property
+    def mode(self) -> dict[str, Any]:
+        """How the decision is applied and what learns; empty for `fill` with everything learning."""
+        # Came later than the fills: runs that were stored without them stay what they are.
+        applied = {} if self.apply == "fill" else {"apply": self.apply}
+        return applied | ({"freeze_backbone": True} if self.freeze_backbone else {})
+
+    @property
+    def applied(self) -> str:
+        """The mode in words, such as `gather, concat_zero, frozen backbone`."""
+        return applied_text(self.apply, self.fill, self.freeze_backbone)
 
     def identity(self) -> dict[str, Any]:
-        """Name, revision, options and fill policy."""
-        return _entry_identity(self.offer, self.options) | {"fill": self.fill}
+        """Name, revision, options, fill policy and mode."""
+        return _entry_identity(self.offer, self.options) | {"fill": self.fill} | self.mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +128,12 @@ class Cell:
             # Came later: runs that were stored without it stay what they are.
             **({"compile": True} if self.compile else {}),
         }
+
+
+def applied_text(apply: str, fill: str | None, freeze_backbone: bool) -> str:
+    """How clips are trimmed, in words: `fill, adapter, frozen backbone`; `whole` where expensive features suffice."""
+    kept = ["whole"] if fill is None and apply == "fill" else [apply, *([] if fill is None else [fill])]
+    return ", ".join([*kept, *(["frozen backbone"] if freeze_backbone else [])])
 
 
 def _entry_identity(offer: Offer, options: Any) -> dict[str, Any]:

@@ -115,7 +115,25 @@ def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerIt
             where = config.document.where((*path, "fill"))
             raise ConfigError(f"{where}: trimmer {item.name!r} reads expensive features only; leave 'fill' out")
         fill = None
-    return TrimmerEntry(id=item.label, offer=offer, options=options, fill=fill, preset=item.preset)
+    _check_apply(config, offer, options, item, path)
+    return TrimmerEntry(
+        id=item.label,
+        offer=offer,
+        options=options,
+        fill=fill,
+        preset=item.preset,
+        apply=item.apply,
+        freeze_backbone=item.freeze_backbone,
+    )
+
+
+def _check_apply(config: SweepConfig, offer: Offer, options: Any, item: TrimmerItem, path: KeyPath) -> None:
+    where = config.document.where((*path, "apply"))
+    if item.apply not in offer.spec.apply:
+        offered = ", ".join(offer.spec.apply)
+        raise ConfigError(f"{where}: trimmer {item.name!r} cannot be applied as {item.apply!r}; expected {offered}")
+    if item.apply != "fill" and getattr(options, "keep_ratio", None) == 0:
+        raise ConfigError(f"{where}: {item.apply!r} needs at least one clip, found keep_ratio 0; raise it, or use fill")
 
 
 def _pick(config: SweepConfig, catalog: Catalog, kind: str, item: Item | LauncherItem, path: KeyPath) -> Offer:

@@ -11,6 +11,7 @@ from vmrbench.config.settings import CostConfig, Count, Device, Precision, Train
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 FillName = Literal["concat_zero", "adapter"]
+ApplyName = Literal["fill", "gather"]
 OptionValues = Annotated[dict[str, Any], Field(description="Options of the plug-in, by name; see `vmrbench ls`.")]
 
 
@@ -58,6 +59,13 @@ class TrimmerItem(Item):
         FillName | None,
         Field(description="What stands in for clips without expensive features; concat_zero by default."),
     ] = None
+    apply: Annotated[
+        ApplyName,
+        Field(description="fill: the whole timeline stays; gather: rows of clips that were not kept are removed."),
+    ] = "fill"
+    freeze_backbone: Annotated[
+        bool, Field(description="Only trimmer and fill learn in the extra epochs; the backbone keeps its weights.")
+    ] = False
     train: Annotated[TrainConfig, Field(description="Overrides of `train`, after those of the backbone.")] = (
         TrainConfig()
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from vmrbench.engine.frozen import freeze_state
 from vmrbench.protocols import Backbone, ClipAccess, Distillable, SharesEncoder, Trimmer
+from vmrbench.specs import Apply
 from vmrbench.trim.access import CountingAccess, withhold_clips
 from vmrbench.trim.axis import axis_to_seconds
 from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly
+from vmrbench.trim.gather import TakenRows, kept_rows, targets_on_timeline
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
 
@@ -20,13 +23,14 @@ from vmrbench.types import Batch, DistillTargets, TrimDecision
 class ArmResult:
     """What an arm makes of a batch: the rows the backbone read, its private outputs, and how the clips were chosen.
 
-    reads: [B, L] how often each clip's expensive features were read.
+    reads: [B, L] how often each clip's expensive features were read; taken: which rows are left, None where all are.
     """
 
     decision: TrimDecision
     rows: Batch
     outputs: Any
     reads: Tensor
+    taken: TakenRows | None = None
 
 
 class WholeVideo(nn.Module):
@@ -34,7 +38,7 @@ class WholeVideo(nn.Module):
 
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
         """Keep [B, L] = clip mask."""
-        return TrimDecision(keep=batch.clip_mask)
+        return TrimDecision(keep=batch.clip_mask, most=batch.clip_mask.shape[1])
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
@@ -47,6 +51,12 @@ class Arm(nn.Module):
     """Trimmer, fill and backbone behind one forward; everything that is learned is a submodule.
 
     Labels are taken out of the batch in evaluation mode, except for a trimmer that declares to read them.
+
+    Args:
+        trimmer, fill, backbone: the parts.
+        reads_labels: of the trimmer's spec.
+        apply: `fill`, the whole timeline stays, or `gather`, rows of clips that were not kept are removed.
+        freeze_backbone: the backbone keeps its weights, bit for bit, and does not drop out in training.
     """
 
     def __init__(
@@ -56,10 +66,21 @@ class Arm(nn.Module):
         backbone: nn.Module,
         *,
         reads_labels: bool = False,
+        apply: Apply = "fill",
+        freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
-        self.reads_labels = reads_labels
+        self.reads_labels, self.mode, self._frozen = reads_labels, apply, freeze_backbone
         self.trimmer, self.fill, self.backbone = trimmer, fill, backbone
+        if freeze_backbone:
+            backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As always, but a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        if self._frozen:
+            freeze_state(self.backbone)
+        return self
 
     def access(self, batch: Batch) -> CountingAccess:
         """What the trimmer may do with the expensive side of `batch`."""
@@ -82,12 +103,17 @@ class Arm(nn.Module):
         return self.finish(batch, access, self.select(batch, access))
 
     def finish(self, batch: Batch, access: CountingAccess, decision: TrimDecision) -> ArmResult:
-        """Fetch, fill and run the backbone after a decision."""
-        keep = decision.keep if decision.soft is None else decision.soft
-        rows = access.rows(keep.to(batch.clip_start.dtype))
+        """Fetch, fill or gather, and run the backbone after a decision.
+
+        Raises:
+            DataError: under `gather`, no clip of a sample is kept.
+        """
+        keep = (decision.keep if decision.soft is None else decision.soft).to(batch.clip_start.dtype)
+        taken = None if self.mode == "fill" else kept_rows(decision, batch, training=self.training)
+        rows = access.rows(keep) if taken is None else access.gathered(keep, taken)
         if not self.training:
             rows = replace(rows, moments=None)
-        return ArmResult(decision=decision, rows=rows, outputs=self.backbone(rows), reads=access.reads)
+        return ArmResult(decision=decision, rows=rows, outputs=self.backbone(rows), reads=access.reads, taken=taken)
 
     def moments(self, result: ArmResult) -> tuple[Tensor, Tensor]:
         """Seconds [B, Q, 2] and scores [B, Q] of a result."""
@@ -104,9 +130,12 @@ class Arm(nn.Module):
         """Weighted terms of backbone and trimmer on a training batch."""
         result = self(batch)
         backbone_terms = cast(Backbone, self.backbone).loss(result.outputs, result.rows)
-        student = self.targets(result) if teacher is not None else None
+        taught = _teach(teacher, batch)
+        student = None if taught is None else self.targets(result)
+        if student is not None and taught is not None and result.taken is not None:
+            student = targets_on_timeline(student, taught, result.taken)
         trimmer_terms = cast(Trimmer, self.trimmer).loss(
-            result.decision, withhold_clips(batch), student=student, teacher=_teach(teacher, batch)
+            result.decision, withhold_clips(batch), student=student, teacher=taught
         )
         return {**backbone_terms, **{f"trim_{name}": value for name, value in trimmer_terms.items()}}
 

@@ -8,7 +8,7 @@ import torch
 
 from vmrbench.engine.arm import Arm
 from vmrbench.protocols import DatasetFacts, SharesEncoder
-from vmrbench.specs import BackboneSpec, Dims, TrimDims, TrimmerSpec
+from vmrbench.specs import Apply, BackboneSpec, Dims, TrimDims, TrimmerSpec
 from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly, build_fill
 
 
@@ -28,6 +28,9 @@ def build_arm(
     trimmer: tuple[TrimmerSpec, Any],
     fill_policy: str,
     seed: int,
+    *,
+    apply: Apply = "fill",
+    freeze_backbone: bool = False,
 ) -> Arm:
     """A new arm with its own initialisation.
 
@@ -37,6 +40,7 @@ def build_arm(
         fill_policy: what stands in for clips that are not kept; not used by a trimmer of input `fine`.
         seed: of the initialisation. Fill, trimmer and backbone draw from generators of their own, so that arms which
             share a backbone start from the same backbone.
+        apply, freeze_backbone: see `Arm`.
 
     Raises:
         DataError: the arm needs index features and the data set has none.
@@ -48,7 +52,14 @@ def build_arm(
     dims = TrimDims(index=index_width(facts), text=facts.text.width, rows=fill.width, embedding=embedding)
     with _seeded(seed + 1):
         selector = trimmer[0].build(trimmer[1], dims)
-    return Arm(selector, fill, module, reads_labels=trimmer[0].reads_labels)
+    return Arm(
+        selector,
+        fill,
+        module,
+        reads_labels=trimmer[0].reads_labels,
+        apply=apply,
+        freeze_backbone=freeze_backbone,
+    )
 
 
 def _build_fill(facts: DatasetFacts, spec: TrimmerSpec, policy: str, seed: int) -> FineOnly | ConcatZero | Adapter:

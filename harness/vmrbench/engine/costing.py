@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -61,8 +62,19 @@ def count_backbone(arm: Arm, split: Split, most_shapes: int | None = None) -> di
         arm: any arm of that backbone and fill.
         split: whose shapes count; `most_shapes` of them, evenly spread, where that is not None.
     """
+    return count_shapes(arm, split, _chosen(_shapes(split), most_shapes))
+
+
+def count_shapes(arm: Arm, split: Split, shapes: Sequence[Shape]) -> dict[Shape, int]:
+    """Multiply-adds of fill, backbone and decoding at these (rows, words); see `count_backbone`."""
     meta = _on_meta(arm)
-    return {shape: _count_finish(meta, _like(split, *shape).to("meta")) for shape in _chosen(split, most_shapes)}
+    return {shape: _count_finish(meta, _like(split, *shape).to("meta")) for shape in shapes}
+
+
+def seen_shapes(queries: pd.DataFrame, most_shapes: int | None) -> list[Shape]:
+    """The distinct (rows, words) of all passes of a backbone, in a table of predicted queries."""
+    pairs = zip(queries["passes"], queries["query_tokens"], strict=True)
+    return _chosen({(int(rows), int(words)) for passes, words in pairs for rows in passes}, most_shapes)
 
 
 def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
@@ -101,8 +113,8 @@ def _shapes(split: Split) -> set[Shape]:
     return {(len(sample.clips), len(sample.query)) for sample in samples}
 
 
-def _chosen(split: Split, most: int | None) -> list[Shape]:
-    shapes = sorted(_shapes(split))
+def _chosen(found: set[Shape], most: int | None) -> list[Shape]:
+    shapes = sorted(found)
     if most is None or len(shapes) <= most:
         return shapes
     return [shapes[place * (len(shapes) - 1) // max(1, most - 1)] for place in range(most)]

@@ -21,12 +21,14 @@ from vmrbench.types import Batch, Prediction
 class BatchPredictions:
     """Predictions of a batch and how its clips were chosen.
 
-    keep: [B, L] boolean; reads: [B, L] times each clip's expensive features were read.
+    keep: [B, L] boolean; reads: [B, L] times each clip's expensive features were read; passes: [B, W] rows of each of
+    the W passes that the backbone made for a sample.
     """
 
     predictions: list[Prediction]
     keep: torch.Tensor
     reads: torch.Tensor
+    passes: torch.Tensor
 
 
 @torch.no_grad()
@@ -39,6 +41,7 @@ def predictions_of(arm: Arm, batch: Batch, precision: str) -> BatchPredictions:
         predictions=to_predictions(seconds.float(), scores.float(), batch),
         keep=result.decision.keep,
         reads=result.reads,
+        passes=result.rows.lengths.reshape(len(batch.sample_ids), -1),
     )
 
 
@@ -47,8 +50,8 @@ class SplitPredictions:
     """Predictions of a split in the order of its annotations.
 
     queries: one row a query with sample_id, video_id, clips, kept_clips, query_tokens, moment_kept (share of the true
-    moment that lies in kept clips); kept: for every query the positions of the clips that were kept or read, which is
-    what it is charged for.
+    moment that lies in kept clips), passes (rows of every pass of the backbone); kept: for every query the positions of
+    the clips that were kept or read, which is what it is charged for.
     """
 
     predictions: list[Prediction]
@@ -77,7 +80,7 @@ def predict_split(
         assert not (done.keep & ~on_device.clip_mask).any(), "a trimmer kept padding"
         assert int(done.reads.amax()) <= 1, "a clip's expensive features were read twice"
         predictions.extend(done.predictions)
-        rows.append(_rows(on_device, done.keep))
+        rows.append(_rows(on_device, done))
         read = done.keep | (done.reads > 0)
         kept.extend(np.flatnonzero(row) for row in read.numpy(force=True))
     # order[i] says where among those that were predicted sample i is.
@@ -89,7 +92,8 @@ def predict_split(
     )
 
 
-def _rows(batch: Batch, keep: torch.Tensor) -> pd.DataFrame:
+def _rows(batch: Batch, done: BatchPredictions) -> pd.DataFrame:
+    keep = done.keep
     inside = clips_in_moments(batch) * (batch.clip_end - batch.clip_start)
     share = (inside * keep).sum(1) / inside.sum(1).clamp(min=1e-9)
     columns = {
@@ -99,4 +103,5 @@ def _rows(batch: Batch, keep: torch.Tensor) -> pd.DataFrame:
         "moment_kept": share,
     }
     numbers = {name: value.numpy(force=True) for name, value in columns.items()}
-    return pd.DataFrame({"sample_id": batch.sample_ids, "video_id": batch.video_ids, **numbers})
+    passes = pd.Series([row[row > 0] for row in done.passes.numpy(force=True)], dtype=object)
+    return pd.DataFrame({"sample_id": batch.sample_ids, "video_id": batch.video_ids, **numbers, "passes": passes})

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from vmrbench import __version__
 from vmrbench.catalog import Catalog, Offer
@@ -62,7 +63,9 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
         "backbone": _entry(cell.backbone.id, cell.backbone.offer, cell.backbone.options)
         | {"preset": cell.backbone.preset}
         | _given(cell),
-        "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options) | {"fill": cell.trimmer.fill},
+        "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options)
+        | {"fill": cell.trimmer.fill}
+        | cell.trimmer.mode,
         "seed": cell.seed,
         "protocol": cell.protocol,
         "precision": cell.precision,
@@ -157,21 +160,33 @@ def _cost(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, queries: 
 
 def charge(cell: Cell, catalog: Catalog, queries: pd.DataFrame, counted: Mapping[str, Any]) -> StageReport:
     """Charge every query its real length, its own kept clips, and the declared cost of the encoders it needs."""
-    nearest = _nearest_shapes(queries, counted["shapes"])
+    shapes = queries[["clips", "query_tokens"]].to_numpy()
+    nearest = _nearest(shapes, counted["shapes"])
+    seen = [shape["backbone"] for shape in nearest] if "seen" not in counted else _seen(queries, counted["seen"])
     uses = []
-    for video, clips, kept, shape in zip(queries["video_id"], queries["clips"], queries["kept"], nearest, strict=True):
+    for video, clips, kept, shape, backbone in zip(
+        queries["video_id"], queries["clips"], queries["kept"], nearest, seen, strict=True
+    ):
         keep = np.zeros(int(clips), dtype=np.bool_)
         keep[np.asarray(kept, dtype=np.int64)] = True
-        uses.append(QueryUse(video_id=str(video), keep=keep, trim_macs=shape["trim"], backbone_macs=shape["backbone"]))
+        uses.append(QueryUse(video_id=str(video), keep=keep, trim_macs=shape["trim"], backbone_macs=backbone))
     encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
     reads_index = cell.trimmer.offer.spec.input == "fill"
     return cost_stages(uses, unit_costs(cell.dataset.built.facts, encoders, reads_index=reads_index))
 
 
-def _nearest_shapes(queries: pd.DataFrame, shapes: list[dict[str, int]]) -> list[dict[str, int]]:
-    """For every query its own shape; the nearest counted one where `macs_shapes` left it out."""
+def _seen(queries: pd.DataFrame, counted: list[dict[str, int]]) -> list[int]:
+    """For every query the backbone's multiply-adds at the rows that it saw, all its passes together."""
+    found = []
+    for passes, words in zip(queries["passes"], queries["query_tokens"], strict=True):
+        wanted = np.array([[rows, words] for rows in passes])
+        found.append(sum(shape["macs"] for shape in _nearest(wanted, counted)))
+    return found
+
+
+def _nearest(wanted: NDArray[Any], shapes: list[dict[str, int]]) -> list[dict[str, int]]:
+    """For every (clips, words) [n, 2] its own shape; the nearest counted one where `macs_shapes` left it out."""
     table = np.array([[shape["clips"], shape["tokens"]] for shape in shapes])
-    wanted = queries[["clips", "query_tokens"]].to_numpy()
     distance = np.abs(wanted[:, None] - table[None]) @ np.array([1000, 1])
     return [shapes[place] for place in distance.argmin(1)]
 

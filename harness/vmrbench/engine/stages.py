@@ -18,8 +18,9 @@ from vmrbench.data.collate import collate
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
 from vmrbench.engine.compiling import compiled
-from vmrbench.engine.costing import count_arm, count_backbone, longest, run_once
+from vmrbench.engine.costing import count_arm, count_backbone, count_shapes, longest, run_once, seen_shapes
 from vmrbench.engine.device import resolve_device
+from vmrbench.engine.frozen import learns
 from vmrbench.engine.given_weights import load_given
 from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
@@ -49,6 +50,10 @@ FIT_CLIPS = 20_000
 
 def new_arm(cell: Cell) -> Arm:
     """The arm of a cell, untrained."""
+    return _build(cell, freeze_backbone=cell.trimmer.freeze_backbone)
+
+
+def _build(cell: Cell, *, freeze_backbone: bool) -> Arm:
     backbone, trimmer = cell.backbone, cell.trimmer
     return build_arm(
         cell.dataset.built.facts,
@@ -56,12 +61,14 @@ def new_arm(cell: Cell) -> Arm:
         (trimmer.offer.spec, trimmer.options),
         trimmer.fill or "concat_zero",
         cell.seed,
+        apply=trimmer.apply,
+        freeze_backbone=freeze_backbone,
     )
 
 
 def untrimmed_arm(cell: Cell) -> Arm:
     """The same backbone and fill with every clip kept, untrained: what is trained first."""
-    arm = new_arm(cell)
+    arm = _build(cell, freeze_backbone=False)
     return Arm(WholeVideo(), arm.fill, arm.backbone)
 
 
@@ -114,11 +121,23 @@ def make_backbone_macs(cell: Cell, folder: Path) -> None:
     write_json(folder / MACS, [[clips, tokens, macs] for (clips, tokens), macs in counted.items()])
 
 
-def make_macs(cell: Cell, backbone_folder: Path, folder: Path) -> None:
-    """Count the multiply-adds of selecting at the same lengths, and put both together."""
+def make_macs(cell: Cell, backbone_folder: Path, predicted: Path, folder: Path) -> None:
+    """Count the multiply-adds of selecting at the same lengths, and put both together.
+
+    Under another mode than `fill` the backbone is counted again, at the rows that it saw.
+
+    Args:
+        cell: whose arm is counted.
+        backbone_folder: of `make_backbone_macs`; predicted: of `make_predict`; folder: where the counts go.
+    """
     say_stage("count multiply-adds")
     backbone = {(clips, tokens): macs for clips, tokens, macs in read_json(backbone_folder / MACS)}
-    write_json(folder / MACS, asdict(count_arm(new_arm(cell), split_of(cell, REPORTED), backbone)))
+    counted = asdict(count_arm(new_arm(cell), split_of(cell, REPORTED), backbone))
+    if cell.trimmer.apply != "fill":
+        seen = seen_shapes(read_queries(predicted), cell.cost.macs_shapes)
+        at_rows = count_shapes(untrimmed_arm(cell), split_of(cell, REPORTED), seen)
+        counted["seen"] = [{"clips": rows, "tokens": words, "macs": macs} for (rows, words), macs in at_rows.items()]
+    write_json(folder / MACS, counted)
 
 
 def make_memory(cell: Cell, folder: Path, probe: tuple[str, dict[str, object]]) -> None:
@@ -141,7 +160,10 @@ def probe_memory(cell: Cell) -> Callable[[], None]:
 
 
 def read_queries(folder: Path) -> pd.DataFrame:
-    """The per-query table of a finished `predict` stage; `kept` holds positions of kept clips."""
+    """The per-query table of a finished `predict` stage.
+
+    `kept` holds positions of kept clips, `passes` the rows of every pass of the backbone.
+    """
     return pd.read_parquet(folder / QUERIES)
 
 
@@ -169,7 +191,7 @@ def _train(
 ) -> None:
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    if epochs > 0:
+    if epochs > 0 and learns(arm):
         stage = Stage(
             name=name,
             epochs=epochs,

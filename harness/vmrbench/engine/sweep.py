@@ -74,7 +74,10 @@ def plan_sweep(config: SweepConfig, catalog: Catalog) -> list[PlanRow]:
     _check_data(cells)
     store = open_store(config.store)
     machine = machine_key(machine_facts(resolve_device(cells[0].device)))
-    return [plan_row(store, cell.id, _stored_stages(cell, stage_keys(cell, machine))) for cell in cells]
+    return [
+        plan_row(store, cell.id, cell.trimmer.applied, _stored_stages(cell, stage_keys(cell, machine)))
+        for cell in cells
+    ]
 
 
 def report_sweep(config: SweepConfig, catalog: Catalog) -> list[Path]:

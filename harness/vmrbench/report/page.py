@@ -13,6 +13,7 @@ from vmrbench.report.notes import (
     detectable_line,
     flat_lines,
     invalid_lines,
+    mode_lines,
     reference_line,
     undrawn_lines,
     unmeasured_lines,
@@ -130,6 +131,7 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]
+    parts += ["\n".join(lines)] if (lines := mode_lines(rows)) else []
     remarks = [*invalid_lines(rows), *unmeasured_lines(rows)]
     if remarks:
         parts += ["#### Remarks and missing numbers", "\n".join(remarks)]

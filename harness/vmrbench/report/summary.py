@@ -98,6 +98,8 @@ class Row:
     fvcore_ratio: Quantity
     uncounted_operators: Mapping[str, int]
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
+    apply: str = "fill"
+    freeze_backbone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

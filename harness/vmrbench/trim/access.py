@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from vmrbench.trim.gather import TakenRows, take_rows
 from vmrbench.types import Batch
 
 Preview = Callable[[Batch], Tensor]
@@ -48,6 +49,11 @@ class CountingAccess:
     def rows(self, keep: Tensor) -> Batch:
         """The batch a backbone reads when `keep` [B, L] has expensive features."""
         return self._fill(self._withheld, self._held if self._training else self.fetch(keep), keep)
+
+    def gathered(self, keep: Tensor, taken: TakenRows) -> Batch:
+        """The batch a backbone reads under `gather`: the rows `taken` alone, of which `keep` [B, L] are expensive."""
+        fine = self._held if self._training else self.fetch(keep)
+        return self._fill(take_rows(self._withheld, taken), taken.of(fine), taken.of(keep))
 
     def preview(self, keep: Tensor) -> Tensor | None:
         """[B, L, d] the backbone's own encoder on `rows(keep)`; None where it shares none."""

@@ -22,8 +22,8 @@ class FineOnly(nn.Module):
         self.width = width
 
     def forward(self, batch: Batch, fine: Tensor, keep: Tensor) -> Batch:
-        """Return `batch` with `fine` [B, L, D] as its clips; `keep` must be every clip and is not looked at."""
-        return replace(batch, clips=fine, index=None)
+        """Return `batch` with `fine` [B, L, D] as its clips; `keep` must be every clip."""
+        return replace(batch, clips=fine, fine_weight=keep.detach().to(fine.dtype) * batch.clip_mask, index=None)
 
 
 class ConcatZero(nn.Module):

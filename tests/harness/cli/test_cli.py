@@ -203,24 +203,30 @@ def test_report_names_the_files_it_wrote(monkeypatch):
 
 
 def test_plan_as_json(monkeypatch):
-    row = PlanRow(cell_id="a", stages={"train": "done"}, runs=False, reason="done")
+    row = PlanRow(cell_id="a", applied="fill", stages={"train": "done"}, runs=False, reason="done")
     monkeypatch.setattr("vmrbench.engine.sweep.plan_sweep", lambda config, catalog: [row])
 
     assert json.loads(call("plan", "--json").stdout) == [
-        {"cell_id": "a", "stages": {"train": "done"}, "runs": False, "reason": "done"}
+        {"cell_id": "a", "applied": "fill", "stages": {"train": "done"}, "runs": False, "reason": "done"}
     ]
 
 
 def test_plan_is_a_table_with_a_count():
     rows = [
-        PlanRow(cell_id="a", stages={"train": "done", "cells": "done"}, runs=False, reason="done"),
-        PlanRow(cell_id="b", stages={"train": "done", "cells": "missing"}, runs=True, reason="missing: cells"),
+        PlanRow(cell_id="a", applied="fill", stages={"train": "done", "cells": "done"}, runs=False, reason="done"),
+        PlanRow(
+            cell_id="b",
+            applied="gather",
+            stages={"train": "done", "cells": "missing"},
+            runs=True,
+            reason="missing: cells",
+        ),
     ]
 
     lines = plan_text(rows).splitlines()
 
-    assert lines[0].split() == ["cell", "train", "cells", "why"]
-    assert lines[3].split() == ["b", "done", "missing", "missing:", "cells"]
+    assert lines[0].split() == ["cell", "applied", "train", "cells", "why"]
+    assert lines[3].split() == ["b", "gather", "done", "missing", "missing:", "cells"]
     assert lines[-1] == "1 of 2 cells would run"
 
 

@@ -35,7 +35,18 @@ ARMS = {
     "random": "{name: random, options: {keep_ratio: 0.5}}",
     "spotvmr": "{name: spotvmr, options: {keep_ratio: 0.5, steps: 2}}",
     "drawn": "{id: drawn, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, selection: stochastic}}",
+    "gathered": "{id: gathered, name: uniform, apply: gather, options: {keep_ratio: 0.5}}",
     "adapted": "{id: adapted, name: uniform, fill: adapter, options: {keep_ratio: 0.5}}",
+}
+
+
+# Not among those that are run for every test.
+MORE_ARMS = {
+    "whole": "{id: whole, name: uniform, apply: gather, options: {keep_ratio: 1.0}}",
+    "drawn_gathered": "{id: drawn_gathered, name: spotvmr, apply: gather, options: {keep_ratio: 0.5, steps: 2}}",
+    "frozen": "{id: frozen, name: spotvmr, fill: adapter, freeze_backbone: true, options: {keep_ratio: 0.5, steps: 2}}",
+    "frozen_adapter": "{id: frozen_adapter, name: uniform, fill: adapter, freeze_backbone: true}",
+    "frozen_still": "{id: frozen_still, name: uniform, freeze_backbone: true}",
 }
 
 
@@ -81,7 +92,7 @@ def make_sweep(offers: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
     def make(*arms: str, sets: tuple[str, ...] = (), folder: Path | None = None) -> Sweep:
         path = (folder or tmp_path_factory.mktemp("sweep")) / "sweep.yaml"
-        path.write_text(SWEEP + "".join(f"  - {ARMS[arm]}\n" for arm in arms))
+        path.write_text(SWEEP + "".join(f"  - {(ARMS | MORE_ARMS)[arm]}\n" for arm in arms))
         config = load_config(path, sets)
         return Sweep(config=config, catalog=offers, cells={c.trimmer.id: c for c in config.resolve(offers)})
 
