@@ -64,8 +64,9 @@ class BackboneSpec:
     device_exceptions: tuple[str, ...] = ()
 
 
-# How a decision is applied: the whole timeline stays, or rows of clips that were not kept are removed.
-Apply = Literal["fill", "gather"]
+# How a decision is applied: the whole timeline stays, or rows of clips that were not kept are removed, or contiguous
+# windows are read at a finer stride.
+Apply = Literal["fill", "gather", "windows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class TrimmerSpec:
     needs_index: bool = True
     train: Literal["none", "joint"] = "none"
     reads_labels: bool = False
-    apply: tuple[Apply, ...] = ("fill", "gather")
+    apply: tuple[Apply, ...] = ("fill", "gather", "windows")
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

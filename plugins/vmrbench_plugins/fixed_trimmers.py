@@ -103,7 +103,7 @@ class Random(_LearnsNothing):
             scores = sample_uniform(batch.sample_ids, size[1], self.options.seed, batch.clip_start)
         budget = clip_budget(batch.lengths, self.options.keep_ratio)
         most = most_clips(size[1], self.options.keep_ratio)
-        return TrimDecision(keep=top_clips(scores, batch.clip_mask, budget), most=most)
+        return TrimDecision(keep=top_clips(scores, batch.clip_mask, budget), scores=scores, most=most)
 
 
 class Oracle(_LearnsNothing):
@@ -144,6 +144,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         build=lambda options, dims: KeepAll(),
         input="fine",
         needs_index=False,
+        apply=("fill", "gather"),
     )
     yield TrimmerSpec(
         name="all",

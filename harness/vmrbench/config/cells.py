@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vmrbench.config.settings import CostConfig, TrainConfig
+from vmrbench.config.settings import CostConfig, TrainConfig, WindowConfig
 from vmrbench.identity import identity_of_options
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class BackboneEntry:
 class TrimmerEntry:
     """A trimmer of the sweep.
 
-    fill: None where the trimmer reads expensive features only; apply, freeze_backbone: see the keys of the file.
+    fill: None where the trimmer reads expensive features only; apply, freeze_backbone: see the keys of the file;
+    windows: None unless they are cut.
     """
 
     id: str
@@ -71,13 +72,20 @@ class TrimmerEntry:
     preset: str | None = None
     apply: Apply = "fill"
     freeze_backbone: bool = False
+    windows: WindowConfig | None = None
+
+    @property
+    def finer(self) -> int | None:
+        """How many finer rows a clip is cut into, None where none are read."""
+        return None if self.windows is None else self.windows.finer
 
     @property
     def mode(self) -> dict[str, Any]:
         """How the decision is applied and what learns; empty for `fill` with everything learning."""
         # Came later than the fills: runs that were stored without them stay what they are.
         applied = {} if self.apply == "fill" else {"apply": self.apply}
-        return applied | ({"freeze_backbone": True} if self.freeze_backbone else {})
+        cut = {} if self.windows is None else {"windows": identity_of_options(self.windows)}
+        return applied | cut | ({"freeze_backbone": True} if self.freeze_backbone else {})
 
     @property
     def applied(self) -> str:

@@ -21,7 +21,8 @@ Rows = NDArray[np.float32]
 class FeatureSource:
     """Where one group of features lies.
 
-    path: a folder, or one npz keyed by id; encoder: name of the encoder that made them; role: what they are for;
+    path: a folder, or one npz keyed by id; encoder: name of the encoder that made them; role: what they are for
+    (`finer`: those of `clips` at a finer stride, for windows);
     pattern: file name in the folder, with `{video_id}` or, for text, `{query_id}`; key: array in each npz;
     clip_seconds: length of a row in seconds (not read for text); normalise: `l2` gives every row length 1;
     group: name of the index group, such as Background (index only); passes_per_clip: encoder passes a row costs.
@@ -29,7 +30,7 @@ class FeatureSource:
 
     path: Path = field(metadata={"inside": "features_root"})
     encoder: str
-    role: Literal["clips", "index", "text"] = "clips"
+    role: Literal["clips", "index", "text", "finer"] = "clips"
     pattern: str = "{video_id}.npz"
     key: str = "features"
     clip_seconds: float = 2.0

@@ -15,9 +15,9 @@ from vmrbench.data.cache import KeepLast
 from vmrbench.data.features import FeatureSource, FeatureStore
 from vmrbench.data.rows import Tolerance, read_rows, same_clip_seconds
 from vmrbench.data.words import WordTable, hashed_words, read_word_vectors
-from vmrbench.errors import ConfigError
+from vmrbench.errors import ConfigError, DataError
 from vmrbench.protocols import DatasetFacts, FeatureFacts
-from vmrbench.types import Annotation, Sample
+from vmrbench.types import Annotation, FinerClips, Sample
 
 REMEMBERED_VIDEOS = 256
 
@@ -30,6 +30,9 @@ class Provider(Protocol):
 
     def sample(self, annotation: Annotation) -> Sample:
         """The annotation with its features."""
+
+    def finer(self, annotation: Annotation, factor: int) -> FinerClips:
+        """The clips of its video cut into `factor` each. Raises DataError where there are no features for them."""
 
     def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
         """Facts of the features with the given fingerprint; own notes are added to `notes`."""
@@ -75,9 +78,12 @@ class _Video:
 class FilesProvider:
     """Features from files: `clips` sources side by side, `index` sources in the order given, `text` or word vectors.
 
+    `finer` sources, side by side like those of the clips and of the same encoders, are read where windows are cut.
+
     Raises:
         ConfigError: an index source without a group, a group given twice, several text sources, rows of different
-            length in seconds, or clip sources with different numbers of encoder passes.
+            length in seconds, clip sources with different numbers of encoder passes, or finer sources that do not
+            correspond to those of the clips.
         DataError: a path that does not exist.
     """
 
@@ -89,19 +95,22 @@ class FilesProvider:
         tolerance: Tolerance,
     ) -> None:
         _check_groups(sources)
+        _check_finer(sources)
         self._annotations = list(annotations)
         stores = [FeatureStore(source) for source in sources]
         self._clips = [s for s in stores if s.source.role == "clips"]
         self._index = [s for s in stores if s.source.role == "index"]
+        self._finer = [s for s in stores if s.source.role == "finer"]
         self._text = next((s for s in stores if s.source.role == "text"), None)
         self._words = TextProvider(words)
         self._tolerance = tolerance
         self._clip_seconds = same_clip_seconds([*self._clips, *self._index])
         self._read = KeepLast(self._read_video, REMEMBERED_VIDEOS)
+        self._read_finer = KeepLast(self._read_finer_video, REMEMBERED_VIDEOS)
 
     def check_coverage(self, annotations: Sequence[Annotation]) -> None:
         """Raise DataError where a video or query has no features, before any is read."""
-        for store in [*self._clips, *self._index]:
+        for store in [*self._clips, *self._index, *self._finer]:
             store.check_coverage(a.video_id for a in annotations)
         if self._text is not None:
             self._text.check_coverage(a.sample_id for a in annotations)
@@ -117,6 +126,17 @@ class FilesProvider:
             clip_start=video.clip_start,
             clip_end=video.clip_end,
         )
+
+    def finer(self, annotation: Annotation, factor: int) -> FinerClips:
+        """See `Provider.finer`."""
+        wanted = self._clip_seconds / factor
+        found = [s.source.clip_seconds for s in self._finer]
+        if not any(abs(seconds - wanted) < 1e-3 * wanted for seconds in found):
+            raise DataError(
+                f"features: clips of {self._clip_seconds:g} s cut into {factor} need rows of {wanted:g} s, found "
+                f"{sorted(set(found)) or 'no source of role finer'}; add one, or change windows.finer of the trimmer"
+            )
+        return self._read_finer((annotation.video_id, annotation.duration))
 
     def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
         """Facts; widths are those of the first annotation's features."""
@@ -141,7 +161,7 @@ class FilesProvider:
     def identity(self) -> str:
         """Checksums of every file that the annotations need."""
         videos = [a.video_id for a in self._annotations]
-        parts = [store.identity(videos) for store in [*self._clips, *self._index]]
+        parts = [store.identity(videos) for store in [*self._clips, *self._index, *self._finer]]
         if self._text is not None:
             parts.append(self._text.identity([a.sample_id for a in self._annotations]))
         return "/".join(parts)
@@ -158,6 +178,15 @@ class FilesProvider:
         return _Video(
             clips=torch.from_numpy(np.concatenate(clips, axis=1)),
             index=torch.from_numpy(np.concatenate(index, axis=1)) if index else None,
+            clip_start=torch.from_numpy(start),
+            clip_end=torch.from_numpy(end),
+        )
+
+    def _read_finer_video(self, key: tuple[str, float]) -> FinerClips:
+        groups, start, end = read_rows(self._finer, *key, self._tolerance)
+        return FinerClips(
+            clips=torch.from_numpy(np.concatenate(groups, axis=1)),
+            mask=torch.ones(len(start), dtype=torch.bool),
             clip_start=torch.from_numpy(start),
             clip_end=torch.from_numpy(end),
         )
@@ -182,3 +211,15 @@ def _check_groups(sources: Sequence[FeatureSource]) -> None:
         raise ConfigError(
             f"features: passes_per_clip: {passes} found, one value for all sources of role 'clips' expected"
         )
+
+
+def _check_finer(sources: Sequence[FeatureSource]) -> None:
+    """Finer sources come from the encoders of the clips, in their order, and cost as many passes a row."""
+    of = {role: [(s.encoder, s.passes_per_clip) for s in sources if s.role == role] for role in ("clips", "finer")}
+    if of["finer"] and of["finer"] != of["clips"]:
+        raise ConfigError(
+            f"features: encoder and passes_per_clip of the sources of role 'finer' are {of['finer']}, "
+            f"those of role 'clips' {of['clips']}; the same in the same order expected"
+        )
+    if len(seconds := sorted({s.clip_seconds for s in sources if s.role == "finer"})) > 1:
+        raise ConfigError(f"features: clip_seconds of role 'finer': {seconds} found, one value expected")

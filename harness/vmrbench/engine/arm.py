@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -9,13 +10,25 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from vmrbench.config.settings import WindowConfig
 from vmrbench.engine.frozen import freeze_state
+from vmrbench.parts.suppression import Suppression, suppress
+from vmrbench.postprocess import MOST_MOMENTS
 from vmrbench.protocols import Backbone, ClipAccess, Distillable, SharesEncoder, Trimmer
 from vmrbench.specs import Apply
 from vmrbench.trim.access import CountingAccess, withhold_clips
 from vmrbench.trim.axis import axis_to_seconds
 from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly
 from vmrbench.trim.gather import TakenRows, kept_rows, targets_on_timeline
+from vmrbench.trim.windows import (
+    Windows,
+    best_windows,
+    cut_windows,
+    finer_of,
+    merge_windows,
+    training_windows,
+    window_quotas,
+)
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
 
@@ -23,7 +36,8 @@ from vmrbench.types import Batch, DistillTargets, TrimDecision
 class ArmResult:
     """What an arm makes of a batch: the rows the backbone read, its private outputs, and how the clips were chosen.
 
-    reads: [B, L] how often each clip's expensive features were read; taken: which rows are left, None where all are.
+    reads: [B, L] how often each clip's expensive features were read; taken: which rows are left, None where all are;
+    windows: those that were cut, None where none were; finer_reads: [B, F] how often each finer clip was read for them.
     """
 
     decision: TrimDecision
@@ -31,6 +45,8 @@ class ArmResult:
     outputs: Any
     reads: Tensor
     taken: TakenRows | None = None
+    windows: Windows | None = None
+    finer_reads: Tensor | None = None
 
 
 class WholeVideo(nn.Module):
@@ -55,7 +71,9 @@ class Arm(nn.Module):
     Args:
         trimmer, fill, backbone: the parts.
         reads_labels: of the trimmer's spec.
-        apply: `fill`, the whole timeline stays, or `gather`, rows of clips that were not kept are removed.
+        apply: `fill`, the whole timeline stays; `gather`, rows of clips that were not kept are removed; `windows`,
+            contiguous windows are read from the finer clips of the batch.
+        windows: how they are cut and merged.
         freeze_backbone: the backbone keeps its weights, bit for bit, and does not drop out in training.
     """
 
@@ -67,13 +85,21 @@ class Arm(nn.Module):
         *,
         reads_labels: bool = False,
         apply: Apply = "fill",
+        windows: WindowConfig | None = None,
         freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
         self.reads_labels, self.mode, self._frozen = reads_labels, apply, freeze_backbone
+        self.windows = (windows or WindowConfig()) if apply == "windows" else None
+        self.progress = 1.0
         self.trimmer, self.fill, self.backbone = trimmer, fill, backbone
         if freeze_backbone:
             backbone.requires_grad_(False)
+
+    @property
+    def finer(self) -> int | None:
+        """How many finer clips a batch must have in the time of one, None where none are read."""
+        return None if self.windows is None else self.windows.finer
 
     def train(self, mode: bool = True) -> Self:
         """As always, but a frozen backbone stays in evaluation mode."""
@@ -103,22 +129,56 @@ class Arm(nn.Module):
         return self.finish(batch, access, self.select(batch, access))
 
     def finish(self, batch: Batch, access: CountingAccess, decision: TrimDecision) -> ArmResult:
-        """Fetch, fill or gather, and run the backbone after a decision.
+        """Fetch, fill, gather or cut, and run the backbone after a decision.
 
         Raises:
             DataError: under `gather`, no clip of a sample is kept.
         """
+        if self.windows is not None:
+            return self._finish_windows(batch, access, decision, self.windows)
         keep = (decision.keep if decision.soft is None else decision.soft).to(batch.clip_start.dtype)
         taken = None if self.mode == "fill" else kept_rows(decision, batch, training=self.training)
-        rows = access.rows(keep) if taken is None else access.gathered(keep, taken)
-        if not self.training:
-            rows = replace(rows, moments=None)
+        rows = self._shown(access.rows(keep) if taken is None else access.gathered(keep, taken))
         return ArmResult(decision=decision, rows=rows, outputs=self.backbone(rows), reads=access.reads, taken=taken)
+
+    def _finish_windows(
+        self, batch: Batch, access: CountingAccess, decision: TrimDecision, how: WindowConfig
+    ) -> ArmResult:
+        # What the selector itself has read comes off the budget.
+        quotas = window_quotas(decision.keep.sum(1) - access.reads.sum(1), how.count)
+        if self.training and self.progress < 1 - how.own_share:
+            # One on the truth and as many away from it as there are at test.
+            windows = training_windows(batch, torch.cat([quotas[:, :1], quotas], dim=1))
+        else:
+            scores = decision.keep if decision.scores is None else decision.scores
+            windows = best_windows(scores, batch, quotas)
+        most = batch.clip_mask.shape[1] if decision.most is None else decision.most
+        cut = cut_windows(batch, windows, max(1, -(-most // how.count)))
+        rows = self._shown(self.fill(cut, cut.clips, cut.fine_weight))
+        return ArmResult(
+            decision=decision,
+            rows=rows,
+            outputs=self.backbone(rows),
+            reads=access.reads,
+            windows=windows,
+            finer_reads=windows.covers(finer_of(batch).mask.shape[1]),
+        )
+
+    def _shown(self, rows: Batch) -> Batch:
+        return rows if self.training else replace(rows, moments=None)
 
     def moments(self, result: ArmResult) -> tuple[Tensor, Tensor]:
         """Seconds [B, Q, 2] and scores [B, Q] of a result."""
         axis = cast(Backbone, self.backbone).predict(result.outputs, result.rows)
-        return axis_to_seconds(axis.spans, result.rows), axis.scores
+        seconds = axis_to_seconds(axis.spans, result.rows)
+        if result.windows is None or self.windows is None:
+            return seconds, axis.scores
+        merged, scores = merge_windows(seconds, axis.scores, result.windows, self.windows.weight)
+        if self.windows.nms is None:
+            return merged, scores
+        most = min(MOST_MOMENTS, scores.shape[1])
+        how = Suppression(mode="hard", moments=most, min_score=-math.inf, max_iou=self.windows.nms, voting=math.inf)
+        return suppress(merged, scores, how)
 
     def targets(self, result: ArmResult) -> DistillTargets | None:
         """What of a result distillation can use; None where the backbone offers nothing."""
@@ -131,7 +191,8 @@ class Arm(nn.Module):
         result = self(batch)
         backbone_terms = cast(Backbone, self.backbone).loss(result.outputs, result.rows)
         taught = _teach(teacher, batch)
-        student = None if taught is None else self.targets(result)
+        # What a window shows has no place in what the teacher says of the whole video.
+        student = None if taught is None or self.windows is not None else self.targets(result)
         if student is not None and taught is not None and result.taken is not None:
             student = targets_on_timeline(student, taught, result.taken)
         trimmer_terms = cast(Trimmer, self.trimmer).loss(

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import torch
 
+from vmrbench.config.settings import WindowConfig
 from vmrbench.engine.arm import Arm
 from vmrbench.protocols import DatasetFacts, SharesEncoder
 from vmrbench.specs import Apply, BackboneSpec, Dims, TrimDims, TrimmerSpec
@@ -30,6 +31,7 @@ def build_arm(
     seed: int,
     *,
     apply: Apply = "fill",
+    windows: WindowConfig | None = None,
     freeze_backbone: bool = False,
 ) -> Arm:
     """A new arm with its own initialisation.
@@ -40,7 +42,7 @@ def build_arm(
         fill_policy: what stands in for clips that are not kept; not used by a trimmer of input `fine`.
         seed: of the initialisation. Fill, trimmer and backbone draw from generators of their own, so that arms which
             share a backbone start from the same backbone.
-        apply, freeze_backbone: see `Arm`.
+        apply, windows, freeze_backbone: see `Arm`.
 
     Raises:
         DataError: the arm needs index features and the data set has none.
@@ -58,6 +60,7 @@ def build_arm(
         module,
         reads_labels=trimmer[0].reads_labels,
         apply=apply,
+        windows=windows,
         freeze_backbone=freeze_backbone,
     )
 

@@ -24,7 +24,7 @@ from vmrbench.engine.device import autocast
 from vmrbench.engine.predict import predictions_of
 from vmrbench.postprocess import to_predictions
 from vmrbench.protocols import Split
-from vmrbench.types import Batch, TrimDecision
+from vmrbench.types import Batch, FinerClips, TrimDecision
 
 Shape = tuple[int, int]
 
@@ -89,7 +89,7 @@ def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
         )
         for clips, tokens in shapes
     ]
-    real = _like(split, *shapes[len(shapes) // 2])
+    real = _like(split, *shapes[len(shapes) // 2], finer=arm.finer)
     plain = deepcopy(arm).eval().requires_grad_(False).to(real.clips.device)
     check = cross_check(_Forward(plain), real)
     return ArmMacs(
@@ -120,9 +120,17 @@ def _chosen(found: set[Shape], most: int | None) -> list[Shape]:
     return [shapes[place * (len(shapes) - 1) // max(1, most - 1)] for place in range(most)]
 
 
-def _like(split: Split, clips: int, tokens: int) -> Batch:
-    """A batch of one made-up sample of that shape, with the widths of the split."""
+def _like(split: Split, clips: int, tokens: int, *, finer: int | None = None) -> Batch:
+    """A batch of one made-up sample of that shape, with the widths of the split, and `finer` rows a clip."""
     first = split[0]
+    rows = clips * (finer or 0)
+    start = torch.arange(rows, dtype=torch.float32)[None] / (finer or 1)
+    cut = FinerClips(
+        clips=torch.zeros(1, rows, first.clips.shape[1]),
+        mask=torch.ones(1, rows, dtype=torch.bool),
+        clip_start=start,
+        clip_end=start + 1 / (finer or 1),
+    )
     return Batch(
         sample_ids=("shape",),
         video_ids=("shape",),
@@ -136,6 +144,7 @@ def _like(split: Split, clips: int, tokens: int) -> Batch:
         query_mask=torch.ones(1, tokens, dtype=torch.bool),
         duration=torch.full((1,), float(clips)),
         moments=(torch.tensor([[0.0, 1.0]]),),
+        finer=None if finer is None else cut,
     )
 
 
@@ -154,7 +163,7 @@ def _count_finish(arm: Arm, batch: Batch) -> int:
 
 def measure_arms(
     arms: Mapping[str, Arm],
-    split: Split,
+    splits: Mapping[str, Split],
     *,
     samples: int,
     rounds: int,
@@ -166,14 +175,17 @@ def measure_arms(
 
     Args:
         arms: name to trained arm.
-        split: whose real lengths are used; `samples` of them, evenly spread over the split.
+        splits: by arm, the same queries in each; `samples` of them are used, evenly spread, at their real lengths.
         samples, rounds: how many queries, how often each.
         device, precision: where and how.
         compile_first: compile the backbones, and run every query once before the clock starts.
     """
-    places = torch.linspace(0, len(split) - 1, min(samples, len(split))).round().long().tolist()
-    batches = {place: collate([split[place]]).to(device) for place in places}
-    calls = {name: _timed(arm.eval().to(device), batches, precision) for name, arm in arms.items()}
+    length = min(len(split) for split in splits.values())
+    places = torch.linspace(0, length - 1, min(samples, length)).round().long().tolist()
+    calls = {}
+    for name, arm in arms.items():
+        batches = {place: collate([splits[name][place]]).to(device) for place in places}
+        calls[name] = _timed(arm.eval().to(device), batches, precision)
     with compiled(list(arms.values())) if compile_first else nullcontext():
         if compile_first:
             for call, place in product(calls.values(), places):

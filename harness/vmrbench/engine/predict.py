@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,11 @@ import torch
 from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
+from vmrbench.errors import DataError
 from vmrbench.postprocess import to_predictions
 from vmrbench.protocols import Split
 from vmrbench.trim.axis import clips_in_moments
+from vmrbench.trim.windows import finer_of
 from vmrbench.types import Batch, Prediction
 
 
@@ -22,13 +24,15 @@ class BatchPredictions:
     """Predictions of a batch and how its clips were chosen.
 
     keep: [B, L] boolean; reads: [B, L] times each clip's expensive features were read; passes: [B, W] rows of each of
-    the W passes that the backbone made for a sample.
+    the W passes that the backbone made for a sample; finer_reads: [B, F] times each finer clip was read, None where no
+    windows were cut.
     """
 
     predictions: list[Prediction]
     keep: torch.Tensor
     reads: torch.Tensor
     passes: torch.Tensor
+    finer_reads: torch.Tensor | None = None
 
 
 @torch.no_grad()
@@ -42,6 +46,7 @@ def predictions_of(arm: Arm, batch: Batch, precision: str) -> BatchPredictions:
         keep=result.decision.keep,
         reads=result.reads,
         passes=result.rows.lengths.reshape(len(batch.sample_ids), -1),
+        finer_reads=result.finer_reads,
     )
 
 
@@ -51,7 +56,9 @@ class SplitPredictions:
 
     queries: one row a query with sample_id, video_id, clips, kept_clips, query_tokens, moment_kept (share of the true
     moment that lies in kept clips), passes (rows of every pass of the backbone); kept: for every query the positions of
-    the clips that were kept or read, which is what it is charged for.
+    the clips that were kept or read, which is what it is charged for. Where windows are cut, kept_clips counts every
+    expensive row that was read, `kept` what the selector read itself, and finer_kept the positions of finer clips, of
+    finer_clips.
     """
 
     predictions: list[Prediction]
@@ -67,7 +74,8 @@ def predict_split(
     With `buckets` queries of like length share a batch; the result is in the order of the split all the same.
 
     Raises:
-        AssertionError: a trimmer kept padding, or a clip was read more than once.
+        DataError: windows were cut and none of a video could be placed.
+        AssertionError: a trimmer kept padding, a clip was read more than once, or windows took more than was kept.
     """
     arm.eval().to(device)
     predictions: list[Prediction] = []
@@ -77,11 +85,10 @@ def predict_split(
     for batch in evaluation_loader(split, batches):
         on_device = batch.to(device)
         done = predictions_of(arm, on_device, precision)
-        assert not (done.keep & ~on_device.clip_mask).any(), "a trimmer kept padding"
-        assert int(done.reads.amax()) <= 1, "a clip's expensive features were read twice"
+        _check(on_device, done)
         predictions.extend(done.predictions)
         rows.append(_rows(on_device, done))
-        read = done.keep | (done.reads > 0)
+        read = done.reads > 0 if done.finer_reads is not None else done.keep | (done.reads > 0)
         kept.extend(np.flatnonzero(row) for row in read.numpy(force=True))
     # order[i] says where among those that were predicted sample i is.
     order = np.argsort(np.concatenate(batches))
@@ -92,16 +99,42 @@ def predict_split(
     )
 
 
+def _check(batch: Batch, done: BatchPredictions) -> None:
+    assert not (done.keep & ~batch.clip_mask).any(), "a trimmer kept padding"
+    assert int(done.reads.amax()) <= 1, "a clip's expensive features were read twice"
+    if done.finer_reads is None:
+        return
+    assert int(done.finer_reads.amax()) <= 1, "two windows read one clip"
+    placed = done.finer_reads.sum(1)
+    assert bool((placed + done.reads.sum(1) <= done.keep.sum(1)).all()), "windows took more clips than were kept"
+    if not bool(placed.all()):
+        row = int((placed == 0).int().argmax())
+        raise DataError(
+            f"sample {batch.sample_ids[row]!r}: {int(done.keep[row].sum())} clips kept, "
+            f"{int(done.reads[row].sum())} of them read by the trimmer itself: "
+            "none is left for a window; raise keep_ratio, or use apply: fill"
+        )
+
+
 def _rows(batch: Batch, done: BatchPredictions) -> pd.DataFrame:
-    keep = done.keep
-    inside = clips_in_moments(batch) * (batch.clip_end - batch.clip_start)
-    share = (inside * keep).sum(1) / inside.sum(1).clamp(min=1e-9)
+    seen, kept, cut = batch, done.keep, {}
+    if done.finer_reads is not None:
+        finer = finer_of(batch)
+        seen = replace(batch, clip_mask=finer.mask, clip_start=finer.clip_start, clip_end=finer.clip_end)
+        kept = done.finer_reads > 0
+        cut = {"finer_clips": finer.mask.sum(1)}
+    inside = clips_in_moments(seen) * (seen.clip_end - seen.clip_start)
+    share = (inside * kept).sum(1) / inside.sum(1).clamp(min=1e-9)
     columns = {
         "clips": batch.lengths,
-        "kept_clips": keep.sum(1),
+        "kept_clips": kept.sum(1) + (done.reads.sum(1) if cut else 0),
         "query_tokens": batch.query_mask.sum(1),
         "moment_kept": share,
+        **cut,
     }
-    numbers = {name: value.numpy(force=True) for name, value in columns.items()}
+    numbers: dict[str, object] = {name: value.numpy(force=True) for name, value in columns.items()}
+    if cut:
+        places = [np.flatnonzero(row).astype(np.int32) for row in kept.numpy(force=True)]
+        numbers["finer_kept"] = pd.Series(places, dtype=object)
     passes = pd.Series([row[row > 0] for row in done.passes.numpy(force=True)], dtype=object)
     return pd.DataFrame({"sample_id": batch.sample_ids, "video_id": batch.video_ids, **numbers, "passes": passes})

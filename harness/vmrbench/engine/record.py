@@ -164,15 +164,26 @@ def charge(cell: Cell, catalog: Catalog, queries: pd.DataFrame, counted: Mapping
     nearest = _nearest(shapes, counted["shapes"])
     seen = [shape["backbone"] for shape in nearest] if "seen" not in counted else _seen(queries, counted["seen"])
     uses = []
-    for video, clips, kept, shape, backbone in zip(
-        queries["video_id"], queries["clips"], queries["kept"], nearest, seen, strict=True
-    ):
-        keep = np.zeros(int(clips), dtype=np.bool_)
-        keep[np.asarray(kept, dtype=np.int64)] = True
-        uses.append(QueryUse(video_id=str(video), keep=keep, trim_macs=shape["trim"], backbone_macs=backbone))
+    for query, shape, backbone in zip(queries.to_dict("records"), nearest, seen, strict=True):
+        uses.append(
+            QueryUse(
+                video_id=str(query["video_id"]),
+                keep=_marked(query["clips"], query["kept"]),
+                finer=_marked(query.get("finer_clips", 0), query.get("finer_kept", ())),
+                trim_macs=shape["trim"],
+                backbone_macs=backbone,
+            )
+        )
     encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
     reads_index = cell.trimmer.offer.spec.input == "fill"
     return cost_stages(uses, unit_costs(cell.dataset.built.facts, encoders, reads_index=reads_index))
+
+
+def _marked(length: int, places: Any) -> NDArray[np.bool_]:
+    """[length] true at `places`."""
+    marked = np.zeros(int(length), dtype=np.bool_)
+    marked[np.asarray(places, dtype=np.int64)] = True
+    return marked
 
 
 def _seen(queries: pd.DataFrame, counted: list[dict[str, int]]) -> list[int]:

@@ -62,6 +62,7 @@ def _build(cell: Cell, *, freeze_backbone: bool) -> Arm:
         trimmer.fill or "concat_zero",
         cell.seed,
         apply=trimmer.apply,
+        windows=trimmer.windows,
         freeze_backbone=freeze_backbone,
     )
 
@@ -154,7 +155,7 @@ def probe_memory(cell: Cell) -> Callable[[], None]:
 
     The data is read before the returned call; building the model and running it are inside.
     """
-    split = split_of(cell, REPORTED)
+    split = split_of(cell, REPORTED, finer=cell.trimmer.finer)
     batch = collate([split[longest(split)]])
     return lambda: run_once(new_arm(cell), batch, resolve_device(cell.device), cell.precision)
 
@@ -168,7 +169,7 @@ def read_queries(folder: Path) -> pd.DataFrame:
 
 
 def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> None:
-    split = split_of(cell, REPORTED)
+    split = split_of(cell, REPORTED, finer=arm.finer)
     options = {
         "batch_size": cell.train.eval_batch_size,
         "device": device,
@@ -204,7 +205,8 @@ def _train(
             teacher=teacher,
             progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
         )
-        log = asdict(train(arm, split_of(cell, "train"), split_of(cell, SELECTION), stage))
+        train_split, val_split = (split_of(cell, split, finer=arm.finer) for split in ("train", SELECTION))
+        log = asdict(train(arm, train_split, val_split, stage))
     else:
         log = {"losses": [], "validation": {}, "selected_by": cell.train.select_by, "selected_epoch": 0}
     digest = save_weights(arm.cpu(), folder / WEIGHTS)

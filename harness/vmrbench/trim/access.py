@@ -17,7 +17,7 @@ Fill = Callable[[Batch, Tensor, Tensor], Batch]
 
 def withhold_clips(batch: Batch) -> Batch:
     """The batch a trimmer gets: no expensive features ([B, L, 0])."""
-    return replace(batch, clips=batch.clips[..., :0], fine_weight=torch.zeros_like(batch.fine_weight))
+    return replace(batch, clips=batch.clips[..., :0], fine_weight=torch.zeros_like(batch.fine_weight), finer=None)
 
 
 class CountingAccess:
@@ -38,23 +38,32 @@ class CountingAccess:
 
     def fetch(self, keep: Tensor) -> Tensor:
         """[B, L, D] expensive features of the clips in `keep` [B, L], zero elsewhere; reads only new ones."""
-        wanted = (keep.detach() > 0) & self._source.clip_mask
-        new = wanted & ~self.fetched
-        self.reads = self.reads + new
-        self.fetched = self.fetched | new
+        new = self._count(keep)
         if not self._training:
             self._held = torch.where(new[..., None], self._source.clips, self._held)
         return self._held * keep.to(self._held.dtype)[..., None]
 
     def rows(self, keep: Tensor) -> Batch:
         """The batch a backbone reads when `keep` [B, L] has expensive features."""
-        return self._fill(self._withheld, self._held if self._training else self.fetch(keep), keep)
+        return self._fill(self._withheld, self._fine(keep), keep)
 
     def gathered(self, keep: Tensor, taken: TakenRows) -> Batch:
         """The batch a backbone reads under `gather`: the rows `taken` alone, of which `keep` [B, L] are expensive."""
-        fine = self._held if self._training else self.fetch(keep)
-        return self._fill(take_rows(self._withheld, taken), taken.of(fine), taken.of(keep))
+        return self._fill(take_rows(self._withheld, taken), taken.of(self._fine(keep)), taken.of(keep))
 
     def preview(self, keep: Tensor) -> Tensor | None:
         """[B, L, d] the backbone's own encoder on `rows(keep)`; None where it shares none."""
         return None if self._encode is None else self._encode(self.rows(keep))
+
+    def _fine(self, keep: Tensor) -> Tensor:
+        if not self._training:
+            return self.fetch(keep)
+        self._count(keep)
+        return self._held
+
+    def _count(self, keep: Tensor) -> Tensor:
+        """[B, L] the clips of `keep` that had not been read."""
+        new = (keep.detach() > 0) & self._source.clip_mask & ~self.fetched
+        self.reads = self.reads + new
+        self.fetched = self.fetched | new
+        return new

@@ -13,6 +13,7 @@ from vmrbench.types import Batch, DistillTargets, TrimDecision
 
 # Of `Batch.extra`: what says something of every clip, and what names clips by their place.
 _OF_CLIPS, _NAMES_CLIPS = {"saliency_all"}, {"saliency_pos", "saliency_neg"}
+PLACES_OF_CLIPS = _OF_CLIPS | _NAMES_CLIPS
 
 
 @dataclass(frozen=True, kw_only=True)

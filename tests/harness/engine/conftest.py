@@ -46,6 +46,9 @@ MORE_ARMS = {
     "drawn_gathered": "{id: drawn_gathered, name: spotvmr, apply: gather, options: {keep_ratio: 0.5, steps: 2}}",
     "frozen": "{id: frozen, name: spotvmr, fill: adapter, freeze_backbone: true, options: {keep_ratio: 0.5, steps: 2}}",
     "frozen_adapter": "{id: frozen_adapter, name: uniform, fill: adapter, freeze_backbone: true}",
+    "oracle_window": "{id: oracle_window, name: oracle, apply: windows, options: {keep_ratio: 0.5}}",
+    "two_windows": "{id: two_windows, name: spotvmr, preset: exact, options: {keep_ratio: 0.5, steps: 2}, "
+    "apply: windows, windows: {count: 2, finer: 4, nms: 0.9}}",
     "frozen_still": "{id: frozen_still, name: uniform, freeze_backbone: true}",
 }
 
