@@ -45,16 +45,16 @@ def ls(
     for row in rows:
         version = f" {row['version']}" if row["version"] else ""
         typer.echo(f"{row['name']}  ({row['origin']}{version})\n    {row['summary']}")
-        if row["apply"]:
-            typer.echo(f"    (apply: {', '.join(row['apply'])})")
         for name, default in row["options"].items():
             typer.echo(f"    {name}: {json.dumps(default, ensure_ascii=False)}")
+        if "apply" in row:
+            typer.echo(f"    (can be applied as {', '.join(row['apply'])})")
 
 
 def describe(offer: Offer) -> dict[str, Any]:
     """An offer as plain values: name, summary, origin, version, options with defaults ("required" where none).
 
-    apply: how a trimmer's decisions may be applied, empty for anything else.
+    Of a trimmer also `apply`: how its decisions may be applied.
     """
     spec = offer.spec
     return {
@@ -62,8 +62,8 @@ def describe(offer: Offer) -> dict[str, Any]:
         "summary": spec.summary,
         "origin": offer.origin,
         "version": offer.version,
-        "apply": list(getattr(spec, "apply", ())),
         "options": _defaults(getattr(spec, "options", None)),
+        **({"apply": list(spec.apply)} if hasattr(spec, "apply") else {}),
     }
 
 

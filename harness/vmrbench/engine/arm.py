@@ -104,7 +104,7 @@ class Arm(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """As always, but a frozen backbone stays in evaluation mode."""
         super().train(mode)
-        if self._frozen:
+        if self._frozen and mode:
             freeze_state(self.backbone)
         return self
 

@@ -106,7 +106,8 @@ def cut_windows(batch: Batch, windows: Windows, most: int) -> Batch:
     """The enlarged batch [B W, most, ...]: every window a sample of its own, with expensive features of finer clips.
 
     Index features are those of the clip that a finer clip lies in. A moment with less than half of it inside a window
-    is no moment of that window. A window that was not placed has one row, so that a backbone can read it.
+    is no moment of that window. A window that was not placed has one row without expensive features, so that a backbone
+    can read it.
 
     Args:
         batch: with its finer clips; windows: on them; most: the largest number of finer clips in a window.
@@ -115,6 +116,7 @@ def cut_windows(batch: Batch, windows: Windows, most: int) -> Batch:
     size = windows.first.shape
     step = torch.arange(most, device=windows.first.device)
     places = (windows.first[..., None] + step).clamp(max=finer.mask.shape[1] - 1).flatten(1)
+    read = TakenRows(places=places, mask=(step < windows.count[..., None]).flatten(1))
     mask = (step < windows.count[..., None].clamp(min=1)).flatten(1)
     rows, clip = TakenRows(places=places, mask=mask), clip_of_finer(batch).gather(1, places)
 
@@ -123,11 +125,11 @@ def cut_windows(batch: Batch, windows: Windows, most: int) -> Batch:
 
     cut = replace(
         _repeated(batch, size[1]),
-        clips=flat(rows.of(finer.clips)),
+        clips=flat(read.of(finer.clips)),
         clip_mask=flat(mask),
         clip_start=flat(rows.of(finer.clip_start)),
         clip_end=flat(rows.of(finer.clip_end)),
-        fine_weight=flat(mask.to(finer.clips.dtype)),
+        fine_weight=flat(read.mask.to(finer.clips.dtype)),
         index=None if batch.index is None else flat(TakenRows(places=clip, mask=mask).of(batch.index)),
         finer=None,
     )

@@ -118,6 +118,13 @@ def test_ls_shows_options_with_their_defaults():
     assert "uniform  (first-party 0.1.0)\n    evenly spread clips, whatever the query\n    keep_ratio: 0.25\n" in text
 
 
+def test_ls_shows_how_a_trimmer_can_be_applied():
+    text = call("ls", "trimmers").stdout
+
+    assert "index features only: what the index can do alone\n    (can be applied as fill)\n" in text
+    assert "keep_ratio: 0.25\n    (can be applied as fill, gather, windows)\n" in text
+
+
 def test_ls_as_json_lists_objects():
     rows = json.loads(call("ls", "launchers", "--json").stdout)
 

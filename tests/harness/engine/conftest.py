@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from vmrbench.catalog import Catalog, load_catalog
 from vmrbench.config import Cell, SweepConfig, load_config
-from vmrbench.engine.identity_keys import StageKeys, stage_keys
+from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
+from vmrbench.engine.record import RECORD
 from vmrbench.engine.sweep import SweepResult, run_sweep
-from vmrbench.store import Store
+from vmrbench.store import Store, read_record
 
 SWEEP = """\
 device: cpu
@@ -73,6 +75,9 @@ class Sweep:
 
     def folder(self, stage: str, arm: str) -> Path:
         return self.store.path(stage, getattr(self.keys(arm), stage))  # type: ignore[arg-type]
+
+    def record(self, arm: str) -> dict[str, Any]:
+        return read_record(self.store.path("cells", run_key(self.cells[arm])) / RECORD)
 
 
 @pytest.fixture(scope="session", autouse=True)

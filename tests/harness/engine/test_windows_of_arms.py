@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmrbench.engine.splits import split_of
+from vmrbench.engine.splits import Subset, split_of, with_finer
 from vmrbench.engine.stages import MACS, PREDICTIONS, read_queries
-from vmrbench.errors import DataError, UserError
+from vmrbench.errors import DataError
 from vmrbench.score.submission import read_predictions
-from vmrbench.store import read_json, read_record
+from vmrbench.store import read_json
 
+# Few queries, each counted at its own shape.
+SETS = ("cost.macs_shapes=null", "cost.latency_samples=0", "datasets.tiny.options.videos_test=4")
 ARMS = ("oracle_window", "two_windows")
 
 
 @pytest.fixture(scope="module")
 def cut(make_sweep: Callable[..., Any]) -> Any:
-    sweep = make_sweep("all", *ARMS, sets=("cost.macs_shapes=null",))
+    sweep = make_sweep("all", *ARMS, sets=SETS)
     assert dict(sweep.run().failed) == {}
     return sweep
 
@@ -64,13 +66,13 @@ def test_every_window_is_charged_a_pass_of_the_backbone(cut: Any) -> None:
     pairs = list(zip(queries["passes"], queries["query_tokens"], strict=True))
     expected = np.mean([sum(macs[int(rows), int(words)] for rows in passes) for passes, words in pairs])
 
-    cost = read_record(cut.folder("cells", "two_windows") / "record.json")["cost"]["macs_cold"]
+    cost = cut.record("two_windows")["cost"]["macs_cold"]
     assert cost["backbone"]["value"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_finer_row_costs_a_pass_of_the_encoder(cut: Any, arm: str) -> None:
-    records = {name: read_record(cut.folder("cells", name) / "record.json") for name in ("all", arm)}
+    records = {name: cut.record(name) for name in ("all", arm)}
     kept = {name: record["diagnostics"]["kept_clips_mean"] for name, record in records.items()}
     cost = {name: record["cost"]["macs_cold"]["encode"]["value"] for name, record in records.items()}
 
@@ -101,15 +103,28 @@ def test_windows_start_from_the_base_of_the_other_arms_of_their_input(cut: Any) 
     assert len({cut.keys(arm).base for arm in ("all", *ARMS)}) == 1
 
 
-def test_a_data_set_without_finer_clips_is_told_before_anything_is_trained(
+def test_a_split_without_finer_clips_is_told_and_its_own_clips_are_those_of_factor_1(cut: Any) -> None:
+    split = Subset(split_of(cut.cells["all"], "test"), [3])
+
+    with pytest.raises(DataError, match="data set 'x' offers no features at a finer stride"):
+        with_finer(split, 2, "data set 'x'")
+    sample = with_finer(split, 1, "data set 'x'")[0]
+
+    assert sample.finer is not None
+    assert sample.finer.clips is sample.clips
+    assert sample.finer.mask.all()
+
+
+def test_finer_clips_that_cannot_be_had_are_told_before_anything_is_trained(
     make_sweep: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = make_sweep("oracle_window")
-    split = type(sweep.cells["oracle_window"].dataset.built.split("test"))
-    monkeypatch.delattr(split, "finer")
+    def refuse(*given: object) -> None:
+        raise DataError("no rows of 10 s")
 
-    with pytest.raises(UserError, match="'tiny' offers no features at a finer stride") as told:
+    sweep = make_sweep("oracle_window")
+    monkeypatch.setattr(type(sweep.cells["oracle_window"].dataset.built.split("test")), "finer", refuse)
+
+    with pytest.raises(DataError, match="no rows of 10 s"):
         sweep.run()
 
-    assert isinstance(told.value, DataError)
-    assert sweep.store.keys("base") == []
+    assert list(sweep.store.keys("base")) == []

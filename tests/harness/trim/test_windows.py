@@ -94,9 +94,13 @@ def test_a_window_without_room_is_not_placed_and_its_moments_are_none() -> None:
 
     windows = best_windows(torch.tensor([[0.0, 9.0, 0.0]]), batch, torch.tensor([[1, 2]]))
     _, scores = merge_windows(torch.zeros(2, 1, 2), torch.tensor([[0.5], [0.9]]), windows, 1.0)
+    rows = cut_windows(batch, windows, 2)
 
     assert windows.count.tolist() == [[1, 0]]
     assert scores.tolist() == [[0.5, -torch.inf]]
+    assert rows.clip_mask.tolist() == [[True, False], [True, False]]
+    assert rows.fine_weight.tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    assert not rows.clips[1].any()
 
 
 def test_scores_of_windows_lower_moments_of_worse_ones_whatever_their_sign() -> None:
