@@ -12,6 +12,8 @@ import pytest
 from vmrbench.catalog import load_catalog
 from vmrbench.cli.ls import describe
 from vmrbench.data.features import FeatureSource
+from vmrbench.data.layouts import LAYOUTS
+from vmrbench.protocol.published import PROTOCOLS
 from vmrbench.store.folders import STAGES
 from vmrbench_plugins.jsonl_annotations import JsonlOptions
 
@@ -41,6 +43,12 @@ def test_the_options_of_spotvmr_are_those_of_the_code() -> None:
     assert {name: default.strip() for name, default in rows} == {
         name: default if isinstance(default, str) else json.dumps(default) for name, default in options.items()
     }
+
+
+def test_the_page_of_trimmers_has_a_row_for_each_and_no_other() -> None:
+    table = docs("trimmers.md").partition("<!-- rows: trimmers -->")[2].partition("<!-- end -->")[0]
+
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(load_catalog().trimmers)
 
 
 def test_the_preset_exact_is_that_of_the_code() -> None:
@@ -75,3 +83,27 @@ def test_the_options_of_own_data_are_those_of_the_code(title: str, kind: type) -
     named = [name for column in first_columns for name in re.findall(r"`(\w+)`", column)]
 
     assert named == [item.name for item in dataclasses.fields(kind)]
+
+
+def test_the_layouts_of_features_are_those_of_the_code() -> None:
+    section = docs("data.md").partition("## Layouts")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)
+
+    assert {name: re.findall(r"`(\w+)`", datasets) for name, datasets, _ in rows} == {
+        name: list(datasets) for name, datasets in LAYOUTS.items()
+    }
+    for name, _, parts in rows:
+        known = {part for features in LAYOUTS[name].values() for part in features.parts}  # type: ignore[index]
+        assert set(re.findall(r"`(\w+)`", parts)) == known
+
+
+def test_the_protocols_are_those_of_the_code() -> None:
+    section = docs("metrics.md").partition("## Published protocols")[2].partition("\n## ")[0]
+    columns = [r"`([\w-]+)`", r"`(>=?)`", r"(\w+)", r"(\w+)", r"(\w+)", r"([\w.]+)", r"([\w ]+)"]
+    rows = re.findall(r"^\| " + r" \| ".join(columns) + r" \|", section, re.MULTILINE)
+
+    missing = {"refused": "error", "dropped": "left out"}
+    assert rows == [
+        (p.name, p.operator, p.truth, p.union, p.order, f"{p.nms:g}" if p.nms else "none", missing[p.missing])
+        for p in PROTOCOLS.values()
+    ]

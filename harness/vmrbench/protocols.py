@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,6 +60,9 @@ class ClipAccess(Protocol):
     def fetch(self, keep: Tensor) -> Tensor:
         """[B, L, D] expensive features of the clips in `keep`, zero elsewhere. Every new clip is counted once."""
 
+    def fetch_clip(self, place: int, keep: Tensor) -> Tensor:
+        """[B, D] expensive features of the clip at `place` where `keep` [B] is 1, zero elsewhere; counted likewise."""
+
 
 @runtime_checkable
 class Trimmer(Protocol):
@@ -75,6 +78,14 @@ class Trimmer(Protocol):
 
 
 @runtime_checkable
+class Fitted(Protocol):
+    """A trimmer that learns something in closed form, once, before the extra epochs; what it learns are buffers."""
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """batches: of the training split, with labels, without expensive features; not read where nothing is fitted."""
+
+
+@runtime_checkable
 class Scheduled(Protocol):
     """A trimmer or a backbone whose training changes over time, such as an annealed temperature."""
 
@@ -84,6 +95,15 @@ class Scheduled(Protocol):
         A trimmer learns in the extra epochs, of which this is a share; a backbone's share is of the base epochs, and
         1 in extra ones.
         """
+
+
+@runtime_checkable
+class LearnsAlone(Protocol):
+    """A trimmer that may be trained before the backbone is (`selector_epochs`)."""
+
+    @property
+    def learns_alone(self) -> bool:
+        """Whether its own loss, given a teacher and no student, tells it which clips to keep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +123,9 @@ class DatasetFacts:
     """What the record and the report say of a data set.
 
     clips, text: the expensive and the query features; index: group name to facts, in channel order, empty where
-    there is no index; clip_seconds: length of a clip row; fingerprint: hash of annotations and features;
-    stamps: lines printed beside every number, such as SIMULATED FEATURES; notes: further facts, plain values.
+    there is no index; clip_seconds: length of a clip row, of the first video's where it varies;
+    fingerprint: hash of annotations and features; stamps: lines printed beside every number, such as SIMULATED
+    FEATURES; notes: further facts, plain values.
     """
 
     clip_seconds: float

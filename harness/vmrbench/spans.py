@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,62 @@ def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
     """
     overlap, union = _overlap_and_union(a[..., :, None, :], b[..., None, :, :])
     return _ratio(overlap, union)
+
+
+def hull_iou_matrix(a: Tensor, b: Tensor) -> Tensor:
+    """Overlap divided by the hull of both moments: the IoU wherever they overlap, and 0 elsewhere.
+
+    Unlike the true union it is defined for a moment that ends before it starts, which overlaps nothing.
+
+    Args:
+        a: [..., N, 2] start and end, in any unit.
+        b: [..., M, 2] in the same unit.
+
+    Returns:
+        [..., N, M] in 0..1.
+
+    Source:
+        What the evaluators of QVHighlights (its R1), 2D-TAN, Ego4D NLQ, MAD and VSLNet divide by.
+    """
+    left, right = a[..., :, None, :], b[..., None, :, :]
+    overlap, _ = _overlap_and_union(left, right)
+    return _ratio(overlap, torch.maximum(left[..., 1], right[..., 1]) - torch.minimum(left[..., 0], right[..., 0]))
+
+
+def without_union(a: Tensor, b: Tensor) -> Tensor:
+    """[..., N, M] true where the IoU of moments is 0/0: two without length, or one reversed as long as the other."""
+    _, union = _overlap_and_union(a[..., :, None, :], b[..., None, :, :])
+    return union == 0
+
+
+def not_suppressed(
+    spans: Tensor,
+    present: Tensor,
+    threshold: float,
+    most: int | None = None,
+    iou: Callable[[Tensor, Tensor], Tensor] = iou_matrix,
+) -> Tensor:
+    """Greedy non-maximum suppression: which of ranked moments overlap no better one that is kept by IoU > threshold.
+
+    Args:
+        spans: [B, N, 2] start and end, best first.
+        present: [B, N] true for real moments.
+        threshold: 0..1; at 1 all are kept.
+        most: as many are kept at most, all where None.
+        iou: the overlap, as `iou_matrix` or `hull_iou_matrix`.
+
+    Returns:
+        [B, N] true for the moments kept.
+    """
+    left, kept = present.clone(), torch.zeros_like(present)
+    for _ in range(spans.shape[1] if most is None else min(most, spans.shape[1])):
+        if not left.any():
+            break
+        best = left.to(torch.uint8).argmax(dim=1, keepdim=True)  # The first one left; of none left, it is not counted.
+        kept.scatter_(1, best, kept.gather(1, best) | left.gather(1, best))
+        span = spans.gather(1, best[..., None].expand(-1, -1, 2))
+        left = left.scatter(1, best, False) & ~(iou(span, spans)[:, 0] > threshold)
+    return kept
 
 
 def generalised_iou(a: Tensor, b: Tensor) -> Tensor:

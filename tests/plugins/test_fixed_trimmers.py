@@ -13,7 +13,16 @@ from vmrbench.testing.factories import make_batch
 from vmrbench.trim.access import CountingAccess, withhold_clips
 from vmrbench.trim.fill import ConcatZero
 from vmrbench.types import Batch, TrimDecision
-from vmrbench_plugins.fixed_trimmers import KeepAll, KeepNone, Oracle, Random, RandomOptions, RatioOptions, Uniform
+from vmrbench_plugins.fixed_trimmers import (
+    Centre,
+    KeepAll,
+    KeepNone,
+    Oracle,
+    Random,
+    RandomOptions,
+    RatioOptions,
+    Uniform,
+)
 
 
 def decide(trimmer: torch.nn.Module, batch: Batch) -> TrimDecision:
@@ -26,6 +35,7 @@ def decide(trimmer: torch.nn.Module, batch: Batch) -> TrimDecision:
     "build",
     [
         lambda ratio: Uniform(RatioOptions(keep_ratio=ratio)),
+        lambda ratio: Centre(RatioOptions(keep_ratio=ratio)),
         lambda ratio: Random(RandomOptions(keep_ratio=ratio)).eval(),
         lambda ratio: Random(RandomOptions(keep_ratio=ratio)).train(),
         lambda ratio: Oracle(RatioOptions(keep_ratio=ratio)),
@@ -55,6 +65,14 @@ def test_uniform_clips_are_at_equal_distances(clips: int, percent: int) -> None:
     gaps = places[1:] - places[:-1]
     assert len(places) == max(1, clips * percent // 100)
     assert len(gaps) == 0 or int(gaps.max() - gaps.min()) <= 1
+
+
+@pytest.mark.parametrize(("clips", "kept"), [(10, [3, 4, 5, 6]), (11, [3, 4, 5, 6]), (5, [1, 2]), (1, [0])])
+def test_centre_keeps_the_middle_in_one_piece_and_leans_to_the_earlier_side(clips: int, kept: list[int]) -> None:
+    # 40 % of 10 and of 11 clips are 4, of 5 clips 2, and one is kept at least.
+    keep = decide(Centre(RatioOptions(keep_ratio=0.4)), make_batch([clips])).keep[0]
+
+    assert keep.nonzero().flatten().tolist() == kept
 
 
 def test_random_draw_of_a_sample_does_not_depend_on_its_neighbours() -> None:

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from vmrbench.data.collate import collate
+from vmrbench.data.defects import DefectPolicy
 from vmrbench.data.features import FeatureSource
+from vmrbench.data.flavours.options import FlavourOptions
 from vmrbench.errors import ConfigError, DataError
 from vmrbench.protocols import VmrDataset
-from vmrbench_plugins.jsonl_annotations import JsonlDataset, JsonlOptions, build_jsonl
+from vmrbench_plugins.jsonl_annotations import DROPPED, JsonlDataset, JsonlOptions, SplitKeys, build_jsonl
 
 SENTENCES = ("a man opens the red door", "a dog jumps over the fence", "she pours milk into a glass")
 
@@ -179,14 +181,69 @@ def test_text_source_replaces_word_vectors(tmp_path: Path) -> None:
     assert data.facts.text.encoder == "clip_text"
 
 
-def test_cut_windows_are_noted(tmp_path: Path) -> None:
+def test_defects_and_identity_of_every_file_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     row = {"qid": 1, "query": "x", "vid": "v0", "duration": 10.0, "relevant_windows": [[8, 13]]}
     path.write_text(json.dumps(row), encoding="utf-8")
 
-    data = build_jsonl(JsonlOptions(test=path, windows_beyond="clip"))
+    data = build_jsonl(JsonlOptions(test=path, defects=DefectPolicy(beyond_video="clip")))
 
-    assert data.facts.notes["windows_cut"] == 1
+    noted = data.facts.notes["annotations"]["test"]
+    assert noted["defects"] == {"beyond_video": {"found": 1, "policy": "clip"}}
+    assert (noted["flavour"], noted["known_split"], len(noted["fingerprint"])) == ("tvr_jsonl", None, 16)
+    assert DROPPED not in data.facts.stamps
+
+
+def test_test_queries_that_were_dropped_are_stamped(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    rows = [
+        {"qid": number, "query": "x", "vid": "v0", "duration": 10.0, "relevant_windows": [window]}
+        for number, window in enumerate([[2, 4], [3, 3]])
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+    data = build_jsonl(JsonlOptions(test=path, defects=DefectPolicy(zero_length="drop")))
+
+    assert len(data.split("test")) == 1
+    assert data.facts.stamps[-1] == DROPPED
+
+
+def test_files_of_other_flavours_make_splits(tmp_path: Path) -> None:
+    snag = {
+        name: {
+            f"{name}{video}": {"fps": 30.0, "num_frames": 1200, "annotations": [{"segment": [4, 12], "sentence": "x"}]}
+            for video in range(2)
+        }
+        for name in ("training", "validation")
+    }
+    (tmp_path / "snag.json").write_text(json.dumps(snag))
+    (tmp_path / "test.txt").write_text("v0 4.0 12.0##a dog jumps.\n")
+    (tmp_path / "durations.csv").write_text("id,length\nv0,40.0\n")
+
+    data = build_jsonl(
+        JsonlOptions(
+            train=tmp_path / "snag.json",
+            val=tmp_path / "snag.json",
+            test=tmp_path / "test.txt",
+            flavour=FlavourOptions(durations=(tmp_path / "durations.csv",)),
+            split_keys=SplitKeys(train="training", val="validation"),
+        )
+    )
+
+    assert {a.video_id for a in data.split("train").annotations} == {"training0", "training1"}
+    assert {a.video_id for a in data.split("val").annotations} == {"validation0", "validation1"}
+    assert [a.moments for a in data.split("test").annotations] == [((4.0, 12.0),)]
+
+
+def test_fingerprint_changes_with_the_durations(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text("v0 4.0 12.0##a dog jumps.\n")
+    durations = tmp_path / "durations.csv"
+    options = JsonlOptions(test=tmp_path / "test.txt", flavour=FlavourOptions(durations=(durations,)))
+    durations.write_text("id,length\nv0,40.0\n")
+    before = build_jsonl(options).facts.fingerprint
+    durations.write_text("id,length\nv0,40.5\n")
+
+    assert build_jsonl(options).facts.fingerprint != before
 
 
 def test_fingerprint_does_not_depend_on_the_folder(tmp_path: Path) -> None:
@@ -221,6 +278,8 @@ def test_fingerprint_changes_with_the_annotations(tmp_path: Path) -> None:
         ({"val_share": 1.0}, "val_share"),
         ({"limit_queries": 0}, "limit_queries"),
         ({"features": ()}, "no source of role 'clips'"),
+        ({"defects": DefectPolicy(reversed="keep")}, "defects: reversed: 'keep' found"),
+        ({"defects": DefectPolicy(no_truth="keep")}, "defects: no_truth: 'keep' found"),
     ],
 )
 def test_options_that_cannot_be_met_are_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench.errors import ConfigError
+from vmrbench.identity import identity_of_options
 from vmrbench.specs import TrimDims
 from vmrbench.testing.factories import make_batch
 from vmrbench.trim.access import CountingAccess, withhold_clips
 from vmrbench.trim.fill import ConcatZero
 from vmrbench.types import Batch, DistillTargets, TrimDecision
-from vmrbench_plugins.spotvmr import Options, SpotVmr, budget_loss, selection_loss
+from vmrbench_plugins.spotvmr import Options, SpotVmr
 
 DIMS = TrimDims(index=8, text=12, rows=24, embedding=6)
 
@@ -115,26 +116,72 @@ def test_temperature_falls_linearly() -> None:
     assert trimmer.temperature == pytest.approx(1.0)
 
 
-def test_budget_loss_by_hand() -> None:
-    # Four real clips; step one takes one, step two two of them: shares 1/4 and 2/4, in all 3/4; target 1/2.
-    steps = torch.tensor([[[1.0, 0, 0, 0, 0], [0, 1.0, 1.0, 0, 0]]])
-    decision = TrimDecision(keep=steps.sum(1) > 0, soft=steps.sum(1), steps=steps)
-    mask = torch.tensor([[True, True, True, True, False]])
+@pytest.mark.parametrize(
+    ("overrides", "terms"),
+    [
+        ({}, {"budget"}),
+        ({"mode": "exact"}, {"selection"}),
+        ({"budget": "hard"}, set()),
+        ({"selection_target": "truth"}, {"budget", "selection"}),
+        ({"mode": "exact", "budget": "soft"}, {"budget", "selection"}),
+        ({"mode": "exact", "selection_target": "none"}, set()),
+    ],
+)
+def test_what_a_mode_sets_can_be_set_apart(overrides: dict[str, str], terms: set[str]) -> None:
+    batch = make_batch([20, 7])
+    trimmer = SpotVmr(Options(**overrides), DIMS).train()
+    saliency = DistillTargets(saliency=torch.randn(2, 20))
 
-    loss = budget_loss(decision, mask, 0.5)
+    found = trimmer.loss(run(trimmer, batch)[0], batch, student=DistillTargets(), teacher=saliency)
 
-    assert loss.item() == pytest.approx((0.25**2 + 0.0 + 0.25**2) / 3)
+    assert set(found) == terms
 
 
-def test_selection_loss_is_lowest_where_logits_follow_the_teacher() -> None:
-    teacher = DistillTargets(saliency=torch.tensor([[4.0, -4.0, -4.0]]))
-    mask = torch.ones(1, 3, dtype=torch.bool)
+def test_a_hard_budget_is_met_in_training_and_a_soft_one_is_not() -> None:
+    batch = make_batch([40, 20])
 
-    def loss_at(logits: list[float]) -> float:
-        decision = TrimDecision(keep=mask, logits=torch.tensor([[logits]]))
-        return float(selection_loss(decision, teacher, mask))
+    hard, soft = (run(SpotVmr(Options(budget=kind), DIMS).train(), batch)[0].keep for kind in ("hard", "soft"))
 
-    assert loss_at([3.0, -3.0, -3.0]) < loss_at([0.0, 0.0, 0.0]) < loss_at([-3.0, 3.0, 3.0])
+    assert hard.sum(1).tolist() == [10, 5]
+    assert soft.sum(1).tolist() != [10, 5]
+
+
+def test_both_targets_are_the_mean_of_the_two() -> None:
+    batch = make_batch([20, 7])
+    teacher = DistillTargets(saliency=torch.randn(2, 20, generator=torch.Generator().manual_seed(1)))
+    trimmer = SpotVmr(Options(mode="exact"), DIMS).train()
+    decision, _ = run(trimmer, batch)
+
+    def loss(target: str) -> float:
+        trimmer.options = Options(mode="exact", selection_target=target)  # type: ignore[arg-type]  # one word at a time
+        return trimmer.loss(decision, batch, student=None, teacher=teacher)["selection"].item()
+
+    assert loss("both") == pytest.approx((loss("teacher") + loss("truth")) / 2)
+
+
+def test_the_threshold_keeps_every_clip_with_a_positive_logit() -> None:
+    trimmer, batch = SpotVmr(Options(steps=1, selection="threshold"), DIMS).eval(), make_batch([40, 20])
+    median = run(trimmer, batch)[0].logits[:, 0][batch.clip_mask].median().detach()
+    trimmer.head[2].bias.data = torch.stack([-median, torch.zeros(())])
+
+    decision, _ = run(trimmer, batch)
+
+    assert torch.equal(decision.keep, decision.logits[:, 0] > 0)
+    assert 25 <= int(decision.keep.sum()) <= 35
+
+
+def test_the_truth_needs_no_teacher() -> None:
+    batch = make_batch([20, 7])
+    trimmer = SpotVmr(Options(mode="exact", selection_target="truth"), DIMS).train()
+
+    terms = trimmer.loss(run(trimmer, batch)[0], batch, student=None, teacher=None)
+
+    assert set(terms) == {"selection"}
+
+
+def test_options_that_came_later_leave_stored_runs_as_they_are() -> None:
+    assert not {"budget", "selection_target", "index_groups"} & set(identity_of_options(Options()))
+    assert identity_of_options(Options(index_groups=("Motion",)))["index_groups"] == ["Motion"]
 
 
 def test_exact_mode_without_a_teacher_to_learn_from_is_refused() -> None:

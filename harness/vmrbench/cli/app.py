@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from vmrbench import __version__
+from vmrbench.cli.data import data
 from vmrbench.cli.ls import ls
 from vmrbench.cli.plan import plan
 from vmrbench.cli.profile import profile
@@ -57,6 +58,7 @@ app = typer.Typer(
 for _verb in (ls, plan, run, report, score, profile, schema, validate):
     app.command()(_verb)
 app.add_typer(weights)
+app.add_typer(data)
 
 
 @app.command()

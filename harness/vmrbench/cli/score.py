@@ -1,10 +1,11 @@
-"""`vmrbench score`: a predictions file of any system, scored under a protocol."""
+"""`vmrbench score`: predictions files of any system, scored under a protocol."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,17 +13,50 @@ from vmrbench.cli.arguments import AsJson
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="JSON lines with qid, vid, pred_relevant_windows.")],
-    annotations: Annotated[Path, typer.Option("--annotations", help="JSON lines with the true windows.")],
+    predictions: Annotated[
+        list[Path],
+        typer.Argument(help="Files of predictions: QVHighlights, TVR, Ego4D or MAD style.", metavar="FILE..."),
+    ],
+    annotations: Annotated[Path, typer.Option("--annotations", help="The true windows.")],
     protocol: Annotated[str, typer.Option("--protocol", help="Evaluation protocol.")] = "vmrbench-v1",
+    against: Annotated[Path | None, typer.Option("--against", help="Another file, compared query by query.")] = None,
+    train: Annotated[
+        Path | None, typer.Option("--train", help="Annotations that the query-blind window is fitted on.")
+    ] = None,
+    only_sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Only the table of other conventions, one column a file.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score stored predictions; needs no model and no features."""
     from vmrbench.data.annotations import read_annotations
-    from vmrbench.score import score_file
+    from vmrbench.protocol.published import get_protocol
+    from vmrbench.score.scoring import assess
 
-    result = score_file(predictions, read_annotations(annotations), protocol)
+    rules, truth = get_protocol(protocol), read_annotations(annotations)
+    if only_sensitivity:
+        _sensitivity(predictions, truth, rules, as_json)
+        return
+    fitting = None if train is None else read_annotations(train)
+    found = [assess(path, truth, rules, against=against, train=fitting) for path in predictions]
     if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
+        _print_json([each.to_json() for each in found])
     else:
-        typer.echo(result.to_markdown(), nl=False)
+        typer.echo("\n".join(each.to_markdown() for each in found), nl=False)
+
+
+def _sensitivity(paths: list[Path], truth: Any, rules: Any, as_json: bool) -> None:
+    from vmrbench.score.page import sensitivity_table
+    from vmrbench.score.sensitivity import sensitivity
+    from vmrbench.score.submission import read_submission
+
+    found = {str(path): sensitivity(read_submission(path, truth, rules).predictions, truth, rules) for path in paths}
+    if as_json:
+        _print_json([{"predictions": path, "sensitivity": [asdict(v) for v in rows]} for path, rows in found.items()])
+    else:
+        typer.echo(sensitivity_table(found, rules.name), nl=False)
+
+
+def _print_json(found: list[dict[str, Any]]) -> None:
+    """One object for one file, else a list."""
+    typer.echo(json.dumps(found[0] if len(found) == 1 else found, indent=1, ensure_ascii=False, allow_nan=False))

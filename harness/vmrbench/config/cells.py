@@ -62,7 +62,8 @@ class TrimmerEntry:
     """A trimmer of the sweep.
 
     fill: None where the trimmer reads expensive features only; apply, freeze_backbone: see the keys of the file;
-    windows: None unless they are cut.
+    windows: None unless they are cut; plan: `query`, or how one set of clips is chosen for all queries of a video,
+    which concerns prediction alone.
     """
 
     id: str
@@ -70,6 +71,7 @@ class TrimmerEntry:
     options: Any
     fill: str | None
     preset: str | None = None
+    plan: str = "query"
     apply: Apply = "fill"
     freeze_backbone: bool = False
     windows: WindowConfig | None = None
@@ -93,8 +95,10 @@ class TrimmerEntry:
         return applied_text(self.apply, self.fill, self.freeze_backbone)
 
     def identity(self) -> dict[str, Any]:
-        """Name, revision, options, fill policy and mode."""
-        return _entry_identity(self.offer, self.options) | {"fill": self.fill} | self.mode
+        """Name, revision, options, fill policy, mode, and the plan where it is not by query."""
+        # Came later: runs that were stored without it stay what they are.
+        planned = {} if self.plan == "query" else {"plan": self.plan}
+        return _entry_identity(self.offer, self.options) | {"fill": self.fill} | self.mode | planned
 
 
 @dataclass(frozen=True, kw_only=True)

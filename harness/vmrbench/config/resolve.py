@@ -117,6 +117,9 @@ def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerIt
             where = config.document.where((*path, "fill"))
             raise ConfigError(f"{where}: trimmer {item.name!r} reads expensive features only; leave 'fill' out")
         fill = None
+        if item.plan != "query":
+            where = config.document.where((*path, "plan"))
+            raise ConfigError(f"{where}: trimmer {item.name!r} chooses no clips; leave 'plan' out")
     _check_apply(config, offer, options, item, path)
     return TrimmerEntry(
         id=item.label,
@@ -124,6 +127,7 @@ def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerIt
         options=options,
         fill=fill,
         preset=item.preset,
+        plan=item.plan,
         apply=item.apply,
         freeze_backbone=item.freeze_backbone,
         windows=item.windows if item.apply == "windows" else None,
@@ -139,6 +143,12 @@ def _check_apply(config: SweepConfig, offer: Offer, options: Any, item: TrimmerI
         beside = config.document.where((*path, "windows"))
         raise ConfigError(
             f"{beside}: read under 'apply: windows' only, found apply {item.apply!r}; leave one of them out"
+        )
+    if item.apply == "windows" and item.plan != "query":
+        beside = config.document.where((*path, "plan"))
+        raise ConfigError(
+            f"{beside}: windows are chosen for each query alone, found plan {item.plan!r}; leave it out, or use "
+            "apply: fill or gather"
         )
     if item.apply != "fill" and getattr(options, "keep_ratio", None) == 0:
         raise ConfigError(f"{where}: {item.apply!r} needs at least one clip, found keep_ratio 0; raise it, or use fill")

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from vmrbench.config.settings import CostConfig, Count, Device, Precision, TrainConfig, WindowConfig
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-FillName = Literal["concat_zero", "adapter"]
+FillName = Literal["concat_zero", "adapter", "zero", "hold"]
+PlanName = Literal["query", "union_mean", "union_max"]
 ApplyName = Literal["fill", "gather", "windows"]
 OptionValues = Annotated[dict[str, Any], Field(description="Options of the plug-in, by name; see `vmrbench ls`.")]
 
@@ -59,6 +60,9 @@ class TrimmerItem(Item):
         FillName | None,
         Field(description="What stands in for clips without expensive features; concat_zero by default."),
     ] = None
+    plan: Annotated[
+        PlanName, Field(description="Clips for each query alone, or one set for all queries of a video.")
+    ] = "query"
     apply: Annotated[
         ApplyName,
         Field(

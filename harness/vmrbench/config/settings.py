@@ -27,10 +27,11 @@ _STRICT = {"extra": "forbid", "strict": True}
 class TrainConfig:
     """How a cell is trained.
 
-    base_epochs: epochs of the untrimmed arm; extra_epochs: further epochs of a trimmed arm; batch_size: queries a
+    base_epochs: epochs of the untrimmed arm; extra_epochs: further epochs of a trimmed arm; selector_epochs: epochs
+    before those in which a trimmer that can learns alone, beside a backbone that stands still; batch_size: queries a
     step; learning_rate, weight_decay: of AdamW; warmup_share: share of the steps with a rising rate, 0..1;
-    schedule: how the rate falls after that, in each of the two stages; drop_epoch: where the schedule is `step`, the
-    epoch after which the rate is a tenth, counted through both stages;
+    schedule: how the rate falls after that, in each of the stages; drop_epoch: where the schedule is `step`, the
+    epoch after which the rate is a tenth, counted through base and extra epochs;
     clip_norm: largest gradient norm, 0 for no limit; ema: what a moving average of the weights keeps of itself at every
     step, 0 for none, otherwise the average is validated and kept; eval_batch_size: queries at once where nothing is
     learned; length_buckets: queries of like length share a batch, which saves padding;
@@ -41,6 +42,7 @@ class TrainConfig:
 
     base_epochs: CountOrNone = 12
     extra_epochs: CountOrNone = 4
+    selector_epochs: CountOrNone = field(default=0, metadata={"identity": "if changed"})
     batch_size: Count = 32
     learning_rate: Positive = 1.0e-3
     weight_decay: NotNegative = 1.0e-4

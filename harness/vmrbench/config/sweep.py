@@ -19,7 +19,8 @@ from vmrbench.config.schema import SweepFile
 from vmrbench.config.settings import TrainConfig
 from vmrbench.errors import ConfigError, did_you_mean
 from vmrbench.plugin_sources import is_file_name
-from vmrbench.protocol.convention import PROTOCOLS
+from vmrbench.protocol.convention import VMRBENCH_V1
+from vmrbench.protocol.published import PROTOCOLS
 
 if TYPE_CHECKING:
     from vmrbench.catalog import Catalog, Offer
@@ -177,8 +178,8 @@ def _parse_only(only: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _check_metrics(file: SweepFile, document: Document) -> None:
-    """The metric that chooses the epoch is one of the protocol."""
-    known = PROTOCOLS[file.protocol].metric_names
+    """The metric that chooses the epoch is one of `vmrbench-v1`, by which training validates whatever is reported."""
+    known = VMRBENCH_V1.metric_names
     trains: list[tuple[KeyPath, TrainConfig]] = [(("train",), file.train)]
     trains += [(("backbones", number, "train"), item.train) for number, item in enumerate(file.backbones)]
     trains += [(("trimmers", number, "train"), item.train) for number, item in enumerate(file.trimmers)]
@@ -186,7 +187,7 @@ def _check_metrics(file: SweepFile, document: Document) -> None:
         if train.select_by not in known:
             where = document.where((*path, "select_by"))
             hint = did_you_mean(train.select_by, known)
-            raise ConfigError(f"{where}: protocol {file.protocol!r} has no metric {train.select_by!r}{hint}")
+            raise ConfigError(f"{where}: protocol {VMRBENCH_V1.name!r} has no metric {train.select_by!r}{hint}")
 
 
 def _check_unique(kind: str, labels: list[str], document: Document) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +12,11 @@ from torch import Tensor
 
 from vmrbench.data.cache import KeepLast
 from vmrbench.data.features import FeatureSource, FeatureStore
-from vmrbench.data.rows import Tolerance, read_rows, same_clip_seconds
-from vmrbench.data.words import WordTable, hashed_words, read_word_vectors
+from vmrbench.data.file_identity import FileIdentities
+from vmrbench.data.packed import CacheChoice, pack
+from vmrbench.data.query_words import QueryFeatures
+from vmrbench.data.rows import Tolerance, read_rows
+from vmrbench.data.timing import same_clip_seconds, timing_of
 from vmrbench.errors import ConfigError, DataError
 from vmrbench.protocols import DatasetFacts, FeatureFacts
 from vmrbench.types import Annotation, FinerClips, Sample
@@ -41,32 +43,6 @@ class Provider(Protocol):
         """What changes when the features change."""
 
 
-class TextProvider:
-    """Query features from a table of word vectors; the vectors are hashed where no table is given."""
-
-    def __init__(self, words: Path | None) -> None:
-        self._path = words
-        self.table: WordTable = hashed_words() if words is None else read_word_vectors(words)
-
-    @property
-    def stamps(self) -> tuple[str, ...]:
-        """HASHED WORD VECTORS where no table is given."""
-        return ("HASHED WORD VECTORS",) if self._path is None else ()
-
-    @property
-    def facts(self) -> FeatureFacts:
-        """The encoder `glove` for a table, `hash_words` without one."""
-        return FeatureFacts(encoder="hash_words" if self._path is None else "glove", width=self.table.width)
-
-    def read(self, annotation: Annotation) -> Tensor:
-        """[T, width] one row a word."""
-        return torch.from_numpy(self.table(annotation.sentence))
-
-    def notes(self, annotations: Sequence[Annotation]) -> dict[str, Any]:
-        """How many distinct words the table lacks; their vectors are hashed."""
-        return {"words_without_vector": len(self.table.unknown(a.sentence for a in annotations))}
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Video:
     clips: Tensor
@@ -76,7 +52,14 @@ class _Video:
 
 
 class FilesProvider:
-    """Features from files: `clips` sources side by side, `index` sources in the order given, `text` or word vectors.
+    """Features from files: `clips` sources side by side, `index` sources in the order given, `text` or other queries.
+
+    Args:
+        annotations: everything that features may be asked for.
+        sources: where features lie; clips and index are put side by side in this order.
+        queries: query features where no source has the role `text`.
+        tolerance: what may disagree.
+        cache: where to keep memory-mapped copies; written when the first sample is read. None reads the files.
 
     `finer` sources, side by side like those of the clips and of the same encoders, are read where windows are cut.
 
@@ -91,33 +74,36 @@ class FilesProvider:
         self,
         annotations: Sequence[Annotation],
         sources: Sequence[FeatureSource],
-        words: Path | None,
+        queries: QueryFeatures,
         tolerance: Tolerance,
+        cache: CacheChoice | None = None,
     ) -> None:
         _check_groups(sources)
         _check_finer(sources)
         self._annotations = list(annotations)
-        stores = [FeatureStore(source) for source in sources]
-        self._clips = [s for s in stores if s.source.role == "clips"]
-        self._index = [s for s in stores if s.source.role == "index"]
-        self._finer = [s for s in stores if s.source.role == "finer"]
-        self._text = next((s for s in stores if s.source.role == "text"), None)
-        self._words = TextProvider(words)
+        self.stores = [FeatureStore(source) for source in sources]
+        self._clips = [s for s in self.stores if s.source.role == "clips"]
+        self._index = [s for s in self.stores if s.source.role == "index"]
+        self._finer = [s for s in self.stores if s.source.role == "finer"]
+        self._text = next((s for s in self.stores if s.source.role == "text"), None)
+        self._queries = queries
         self._tolerance = tolerance
-        self._clip_seconds = same_clip_seconds([*self._clips, *self._index])
+        self._cache = cache
+        self._packed = cache is None
+        self._reads_frame_rate = any(store.source.reads_frame_rate for store in self.stores)
+        self._clip_seconds = same_clip_seconds([store.source for store in [*self._clips, *self._index]])
         self._read = KeepLast(self._read_video, REMEMBERED_VIDEOS)
         self._read_finer = KeepLast(self._read_finer_video, REMEMBERED_VIDEOS)
 
     def check_coverage(self, annotations: Sequence[Annotation]) -> None:
         """Raise DataError where a video or query has no features, before any is read."""
-        for store in [*self._clips, *self._index, *self._finer]:
-            store.check_coverage(a.video_id for a in annotations)
-        if self._text is not None:
-            self._text.check_coverage(a.sample_id for a in annotations)
+        for store in self.stores:
+            store.check_coverage(feature_id(store, annotation) for annotation in annotations)
 
     def sample(self, annotation: Annotation) -> Sample:
         """The annotation with its features; videos read last are remembered."""
-        video = self._read((annotation.video_id, annotation.duration))
+        self._pack()
+        video = self._read(self._video_key(annotation))
         return Sample(
             annotation=annotation,
             clips=video.clips,
@@ -129,23 +115,32 @@ class FilesProvider:
 
     def finer(self, annotation: Annotation, factor: int) -> FinerClips:
         """See `Provider.finer`."""
-        wanted = self._clip_seconds / factor
-        found = [s.source.clip_seconds for s in self._finer]
-        if not any(abs(seconds - wanted) < 1e-3 * wanted for seconds in found):
+        if not self._finer:
             raise DataError(
-                f"features: clips of {self._clip_seconds:g} s cut into {factor} need rows of {wanted:g} s, found "
-                f"{sorted(set(found)) or 'no source of role finer'}; add one, or change windows.finer of the trimmer"
+                f"features: clips are to be cut into {factor}, and there is no source of role 'finer'; add one, or "
+                "change windows.finer of the trimmer"
             )
-        return self._read_finer((annotation.video_id, annotation.duration))
+        self._pack()
+        key = self._video_key(annotation)
+        finer = self._read_finer(key)
+        clip = _row_seconds(self._clips[0], len(self._read(key).clip_start), key)
+        found = _row_seconds(self._finer[0], len(finer.clip_start), key)
+        if abs(found - clip / factor) > 1e-3 * found:
+            raise DataError(
+                f"features of {annotation.video_id!r}: clips of {clip:g} s cut into {factor} need rows of "
+                f"{clip / factor:g} s, found {found:g}; add a source of role 'finer', or change windows.finer of the "
+                "trimmer"
+            )
+        return finer
 
     def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
-        """Facts; widths are those of the first annotation's features."""
+        """Facts; widths are those of the first annotation's features, and so is a row's length where it varies."""
         first = self._annotations[0]
         clips = [_facts(store, first.video_id) for store in self._clips]
-        text = self._words.facts if self._text is None else _facts(self._text, first.sample_id)
-        own_notes = {} if self._text is not None else self._words.notes(self._annotations)
+        text = self._queries.facts if self._text is None else _facts(self._text, first.sample_id)
+        own_notes = {} if self._text is not None else self._queries.notes(self._annotations)
         return DatasetFacts(
-            clip_seconds=self._clip_seconds,
+            clip_seconds=self._seconds_of_a_row(first),
             clips=FeatureFacts(
                 encoder="+".join(f.encoder for f in clips),
                 width=sum(f.width for f in clips),
@@ -154,26 +149,46 @@ class FilesProvider:
             text=text,
             index={str(store.source.group): _facts(store, first.video_id) for store in self._index},
             fingerprint=fingerprint,
-            stamps=() if self._text is not None else self._words.stamps,
+            stamps=() if self._text is not None else self._queries.stamps,
             notes={**notes, **own_notes},
         )
 
     def identity(self) -> str:
         """Checksums of every file that the annotations need."""
-        videos = [a.video_id for a in self._annotations]
-        parts = [store.identity(videos) for store in [*self._clips, *self._index, *self._finer]]
-        if self._text is not None:
-            parts.append(self._text.identity([a.sample_id for a in self._annotations]))
-        return "/".join(parts)
+        files = FileIdentities(None if self._cache is None else self._cache.folder)
+        parts = [
+            store.identity((feature_id(store, annotation) for annotation in self._annotations), files)
+            for store in [*self._clips, *self._index, *self._finer, *([] if self._text is None else [self._text])]
+        ]
+        files.save()
+        return "/".join([*parts, *([] if self._text is not None else self._queries.identity())])
+
+    def _pack(self) -> None:
+        if self._packed or self._cache is None:
+            return
+        for store in self.stores:
+            names = [feature_id(store, annotation) for annotation in self._annotations]
+            store.use(pack(store, names, self._cache))
+        self._packed = True
+
+    def _seconds_of_a_row(self, annotation: Annotation) -> float:
+        if self._clip_seconds is not None:
+            return self._clip_seconds
+        video = self._read_video(self._video_key(annotation))
+        return annotation.duration / len(video.clip_start)
+
+    def _video_key(self, annotation: Annotation) -> tuple[str, float, float | None]:
+        fps = frame_rate(annotation) if self._reads_frame_rate else None
+        return annotation.video_id, annotation.duration, fps
 
     def _query(self, annotation: Annotation) -> Tensor:
         if self._text is None:
-            return self._words.read(annotation)
-        return torch.from_numpy(self._text.read(annotation.sample_id))
+            return self._queries.read(annotation)
+        return torch.from_numpy(np.array(self._text.read(annotation.sample_id)))  # What a cache gives is read-only.
 
-    def _read_video(self, key: tuple[str, float]) -> _Video:
-        video_id, duration = key
-        groups, start, end = read_rows([*self._clips, *self._index], video_id, duration, self._tolerance)
+    def _read_video(self, key: tuple[str, float, float | None]) -> _Video:
+        video_id, duration, fps = key
+        groups, start, end = read_rows([*self._clips, *self._index], video_id, duration, self._tolerance, fps)
         clips, index = groups[: len(self._clips)], groups[len(self._clips) :]
         return _Video(
             clips=torch.from_numpy(np.concatenate(clips, axis=1)),
@@ -182,14 +197,38 @@ class FilesProvider:
             clip_end=torch.from_numpy(end),
         )
 
-    def _read_finer_video(self, key: tuple[str, float]) -> FinerClips:
-        groups, start, end = read_rows(self._finer, *key, self._tolerance)
+    def _read_finer_video(self, key: tuple[str, float, float | None]) -> FinerClips:
+        video_id, duration, fps = key
+        groups, start, end = read_rows(self._finer, video_id, duration, self._tolerance, fps)
         return FinerClips(
             clips=torch.from_numpy(np.concatenate(groups, axis=1)),
             mask=torch.ones(len(start), dtype=torch.bool),
             clip_start=torch.from_numpy(start),
             clip_end=torch.from_numpy(end),
         )
+
+
+def _row_seconds(store: FeatureStore, rows: int, key: tuple[str, float, float | None]) -> float:
+    return timing_of(store.source, rows, key[1], key[2]).step
+
+
+def feature_id(store: FeatureStore, annotation: Annotation) -> str:
+    """The id under which a source is asked for an annotation: that of the query for text, else of the video."""
+    return annotation.sample_id if store.source.role == "text" else annotation.video_id
+
+
+def frame_rate(annotation: Annotation) -> float | None:
+    """Frames a second that the annotation tells by its key `fps`, None where it does not.
+
+    Raises:
+        DataError: something else than a number above 0.
+    """
+    found = annotation.extra.get("fps")
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
+        raise DataError(f"annotation {annotation.sample_id!r}: fps: {found!r} found, a number above 0 expected")
+    return float(found)
 
 
 def _facts(store: FeatureStore, name: str) -> FeatureFacts:
@@ -221,5 +260,5 @@ def _check_finer(sources: Sequence[FeatureSource]) -> None:
             f"features: encoder and passes_per_clip of the sources of role 'finer' are {of['finer']}, "
             f"those of role 'clips' {of['clips']}; the same in the same order expected"
         )
-    if len(seconds := sorted({s.clip_seconds for s in sources if s.role == "finer"})) > 1:
-        raise ConfigError(f"features: clip_seconds of role 'finer': {seconds} found, one value expected")
+    if of["finer"]:
+        same_clip_seconds([s for s in sources if s.role == "finer"], "role 'finer'")

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vmrbench.data.features import FeatureStore, Rows
-from vmrbench.errors import ConfigError, DataError
-
-Times = NDArray[np.float32]
+from vmrbench.data.timing import Times, Timing, timing_of
+from vmrbench.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,42 +19,37 @@ class Tolerance:
 
 
 def read_rows(
-    stores: Sequence[FeatureStore], video_id: str, duration: float, tolerance: Tolerance
+    stores: Sequence[FeatureStore],
+    video_id: str,
+    duration: float,
+    tolerance: Tolerance,
+    fps: float | None = None,
 ) -> tuple[list[Rows], Times, Times]:
     """Features of a video from every store, cut to the shortest, with start and end [L] of each row in seconds.
 
     Rows that begin after the end of the video are cut off; the last row reaches to the end of the video.
 
     Raises:
-        DataError: the sources or the video differ by more than the tolerance.
+        DataError: the sources or the video differ by more than the tolerance, or no fps is known where it is needed.
     """
     groups = [store.read(video_id) for store in stores]
     counts = [len(rows) for rows in groups]
     if max(counts) - min(counts) > tolerance.rows:
         found = ", ".join(f"{len(r)} rows in {s.source.path}" for r, s in zip(groups, stores, strict=True))
         raise DataError(f"features of {video_id!r} differ in length: {found}; at most {tolerance.rows} rows allowed")
-    clip_seconds = stores[0].source.clip_seconds
-    kept = min(*counts, max(1, int(np.ceil(duration / clip_seconds - 1e-6)))) if counts else 0
-    _check_duration(min(counts), clip_seconds, duration, tolerance, f"{stores[0].source.path}: {video_id!r}")
-    start = (np.arange(kept) * clip_seconds).astype(np.float32)
-    end = np.minimum(start + np.float32(clip_seconds), np.float32(duration))
-    end[-1] = duration
+    timing = timing_of(stores[0].source, min(counts), duration, fps)
+    kept = min(*counts, timing.most_rows(duration))
+    _check_duration(min(counts), timing, duration, tolerance, f"{stores[0].source.path}: {video_id!r}")
+    start, end = timing.spans(kept, duration)
     return [rows[:kept] for rows in groups], start, end
 
 
-def same_clip_seconds(stores: Sequence[FeatureStore]) -> float:
-    """The length of a row that all stores share. Raises ConfigError where they differ."""
-    found = sorted({store.source.clip_seconds for store in stores})
-    if len(found) > 1:
-        raise ConfigError(f"features: clip_seconds: {found} found, one value for clips and index expected")
-    return found[0]
-
-
-def _check_duration(rows: int, clip_seconds: float, duration: float, tolerance: Tolerance, where: str) -> None:
-    allowed = 2 * clip_seconds if tolerance.seconds is None else tolerance.seconds
-    gap = abs(rows * clip_seconds - duration)
+def _check_duration(rows: int, timing: Timing, duration: float, tolerance: Tolerance, where: str) -> None:
+    allowed = 2 * timing.step if tolerance.seconds is None else tolerance.seconds
+    covered = timing.covered(rows)
+    gap = abs(covered - duration)
     if gap > allowed + 1e-6:
         raise DataError(
-            f"{where}: {rows} rows of {clip_seconds} s make {rows * clip_seconds:g} s, the video has {duration:g} s; "
+            f"{where}: {rows} rows of {timing.step} s make {covered:g} s, the video has {duration:g} s; "
             f"correct clip_seconds, or set duration_tolerance above {gap:.2f}"
         )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vmrbench.errors import DataError
-
 HASHED_WIDTH = 64
+UnknownWords = Literal["hashed", "zero"]
 Vectors = NDArray[np.float32]
 
 
@@ -32,11 +31,12 @@ def split_words(sentence: str) -> list[str]:
 
 
 class WordTable:
-    """Vectors of words; a word that the table lacks gets a hashed vector of the table's spread."""
+    """Vectors of words; a word that the table lacks gets a hashed vector of the table's spread, or zeros."""
 
-    def __init__(self, vectors: dict[str, Vectors], width: int) -> None:
+    def __init__(self, vectors: Mapping[str, Vectors], width: int, unknown: UnknownWords = "hashed") -> None:
         self._vectors = vectors
         self.width = width
+        self._unknown = unknown
         self._spread = float(np.std(list(vectors.values()))) if vectors else 1.0
 
     def __call__(self, sentence: str) -> Vectors:
@@ -48,6 +48,8 @@ class WordTable:
         return {word for sentence in sentences for word in split_words(sentence) if word not in self._vectors}
 
     def _vector(self, word: str) -> Vectors:
+        if word not in self._vectors and self._unknown == "zero":
+            return np.zeros(self.width, dtype=np.float32)
         if word not in self._vectors:
             return np.asarray(self._spread * hashed_vector(f"word {word}", self.width), dtype=np.float32)
         return self._vectors[word]
@@ -56,26 +58,3 @@ class WordTable:
 def hashed_words(width: int = HASHED_WIDTH) -> WordTable:
     """A table that knows no word: every vector is hashed, so no meaning is shared between words."""
     return WordTable({}, width)
-
-
-def read_word_vectors(path: Path) -> WordTable:
-    """Read a table from an npz with `words` (an array, or one newline-joined string) and `vectors` [words, width].
-
-    Raises:
-        DataError: the file or an array is not there, or words and vectors differ in number.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            words, vectors = archive["words"], np.asarray(archive["vectors"], dtype=np.float32)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: no npz with 'words' and 'vectors': {_line(error)}") from error
-    names = [str(w) for w in words.reshape(-1)]
-    if len(names) == 1 and len(vectors) != 1:
-        names = names[0].split("\n")
-    if vectors.ndim != 2 or len(names) != len(vectors):
-        raise DataError(f"{path}: {len(names)} words and vectors of shape {vectors.shape}; one row a word expected")
-    return WordTable(dict(zip(names, vectors, strict=True)), vectors.shape[1])
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

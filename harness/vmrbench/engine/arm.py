@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -18,7 +18,7 @@ from vmrbench.protocols import Backbone, ClipAccess, Distillable, SharesEncoder,
 from vmrbench.specs import Apply
 from vmrbench.trim.access import CountingAccess, withhold_clips
 from vmrbench.trim.axis import axis_to_seconds
-from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly
+from vmrbench.trim.fill import Fill, index_of
 from vmrbench.trim.gather import TakenRows, kept_rows, targets_on_timeline
 from vmrbench.trim.windows import (
     Windows,
@@ -71,6 +71,7 @@ class Arm(nn.Module):
     Args:
         trimmer, fill, backbone: the parts.
         reads_labels: of the trimmer's spec.
+        index_channels: those of the index that the arm reads, None for all; nothing in it sees the others.
         apply: `fill`, the whole timeline stays; `gather`, rows of clips that were not kept are removed; `windows`,
             contiguous windows are read from the finer clips of the batch.
         windows: how they are cut and merged.
@@ -80,16 +81,18 @@ class Arm(nn.Module):
     def __init__(
         self,
         trimmer: nn.Module,
-        fill: FineOnly | ConcatZero | Adapter,
+        fill: Fill,
         backbone: nn.Module,
         *,
         reads_labels: bool = False,
+        index_channels: Sequence[slice] | None = None,
         apply: Apply = "fill",
         windows: WindowConfig | None = None,
         freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
-        self.reads_labels, self.mode, self._frozen = reads_labels, apply, freeze_backbone
+        self.reads_labels, self.index_channels = reads_labels, index_channels
+        self.mode, self._frozen = apply, freeze_backbone
         self.windows = (windows or WindowConfig()) if apply == "windows" else None
         self.progress = 1.0
         self.trimmer, self.fill, self.backbone = trimmer, fill, backbone
@@ -108,9 +111,15 @@ class Arm(nn.Module):
             freeze_state(self.backbone)
         return self
 
+    def own_index(self, batch: Batch) -> Batch:
+        """The batch with the index groups that this arm reads."""
+        if self.index_channels is None or batch.index is None:
+            return batch
+        return replace(batch, index=torch.cat([index_of(batch)[..., part] for part in self.index_channels], dim=-1))
+
     def access(self, batch: Batch) -> CountingAccess:
         """What the trimmer may do with the expensive side of `batch`."""
-        return CountingAccess(batch, self.fill, self.preview_function(), training=self.training)
+        return CountingAccess(self.own_index(batch), self.fill, self.preview_function(), training=self.training)
 
     def preview_function(self) -> Callable[[Batch], Tensor] | None:
         """The backbone's own encoder, None where it shares none."""
@@ -118,7 +127,7 @@ class Arm(nn.Module):
 
     def select(self, batch: Batch, access: CountingAccess) -> TrimDecision:
         """The trimmer's decision; it sees no expensive features but through `access`, labels only if it must."""
-        shown = withhold_clips(batch)
+        shown = withhold_clips(self.own_index(batch))
         if not (self.training or self.reads_labels):
             shown = replace(shown, moments=None)
         return cast(Trimmer, self.trimmer).select(shown, access)
@@ -153,7 +162,7 @@ class Arm(nn.Module):
             scores = decision.keep if decision.scores is None else decision.scores
             windows = best_windows(scores, batch, quotas)
         most = batch.clip_mask.shape[1] if decision.most is None else decision.most
-        cut = cut_windows(batch, windows, max(1, -(-most // how.count)))
+        cut = cut_windows(self.own_index(batch), windows, max(1, -(-most // how.count)))
         rows = self._shown(self.fill(cut, cut.clips, cut.fine_weight))
         return ArmResult(
             decision=decision,
@@ -186,6 +195,14 @@ class Arm(nn.Module):
             return None
         return self.backbone.distill_targets(result.outputs, result.rows)
 
+    def selection_losses(self, batch: Batch, teacher: Arm | None) -> Mapping[str, Tensor]:
+        """Weighted terms of the trimmer alone; the backbone runs only where the trimmer borrows its encoder."""
+        decision = self.select(batch, self.access(batch))
+        terms = cast(Trimmer, self.trimmer).loss(
+            decision, withhold_clips(self.own_index(batch)), student=None, teacher=_teach(teacher, batch)
+        )
+        return {f"trim_{name}": value for name, value in terms.items()}
+
     def losses(self, batch: Batch, teacher: Arm | None) -> Mapping[str, Tensor]:
         """Weighted terms of backbone and trimmer on a training batch."""
         result = self(batch)
@@ -196,7 +213,7 @@ class Arm(nn.Module):
         if student is not None and taught is not None and result.taken is not None:
             student = targets_on_timeline(student, taught, result.taken)
         trimmer_terms = cast(Trimmer, self.trimmer).loss(
-            result.decision, withhold_clips(batch), student=student, teacher=taught
+            result.decision, withhold_clips(self.own_index(batch)), student=student, teacher=taught
         )
         return {**backbone_terms, **{f"trim_{name}": value for name, value in trimmer_terms.items()}}
 

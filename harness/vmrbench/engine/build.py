@@ -8,19 +8,26 @@ import torch
 
 from vmrbench.config.settings import WindowConfig
 from vmrbench.engine.arm import Arm
+from vmrbench.errors import DataError
 from vmrbench.protocols import DatasetFacts, SharesEncoder
 from vmrbench.specs import Apply, BackboneSpec, Dims, TrimDims, TrimmerSpec
-from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly, build_fill
+from vmrbench.trim.fill import Fill, FineOnly, build_fill
+from vmrbench.trim.index_groups import chosen_groups, group_channels
 
 
-def index_width(facts: DatasetFacts) -> int:
-    """Width of all index groups together; 0 where there is no index."""
-    return sum(group.width for group in facts.index.values())
+def index_groups(facts: DatasetFacts, options: Any) -> dict[str, int]:
+    """Name and width of the index groups that an arm reads: all, or those in the option `index_groups` of its trimmer.
+
+    Raises:
+        ConfigError: the data set has no group of that name.
+    """
+    widths = {name: group.width for name, group in facts.index.items()}
+    return chosen_groups(widths, getattr(options, "index_groups", None))
 
 
-def input_width(facts: DatasetFacts, spec: TrimmerSpec, fill_policy: str) -> int:
-    """Width of the rows that the backbone of an arm reads."""
-    return _build_fill(facts, spec, fill_policy, 0).width
+def input_width(facts: DatasetFacts, trimmer: tuple[TrimmerSpec, Any], fill_policy: str) -> int:
+    """Width of the rows that the backbone of an arm reads. trimmer: spec and options."""
+    return _build_fill(facts, trimmer, fill_policy, 0).width
 
 
 def build_arm(
@@ -45,31 +52,60 @@ def build_arm(
         apply, windows, freeze_backbone: see `Arm`.
 
     Raises:
+        ConfigError: the trimmer's options ask for what the data set does not have.
         DataError: the arm needs index features and the data set has none.
     """
-    fill = _build_fill(facts, trimmer[0], fill_policy, seed)
+    fill = _build_fill(facts, trimmer, fill_policy, seed)
     with _seeded(seed):
         module = backbone[0].build(backbone[1], Dims(video=fill.width, text=facts.text.width))
     embedding = cast(SharesEncoder, module).embedding_width if isinstance(module, SharesEncoder) else None
-    dims = TrimDims(index=index_width(facts), text=facts.text.width, rows=fill.width, embedding=embedding)
     with _seeded(seed + 1):
-        selector = trimmer[0].build(trimmer[1], dims)
+        selector = trimmer[0].build(trimmer[1], _trim_dims(facts, trimmer, fill.width, embedding))
+    channels = _index_channels(facts, trimmer[1])
     return Arm(
         selector,
         fill,
         module,
         reads_labels=trimmer[0].reads_labels,
+        index_channels=channels,
         apply=apply,
         windows=windows,
         freeze_backbone=freeze_backbone,
     )
 
 
-def _build_fill(facts: DatasetFacts, spec: TrimmerSpec, policy: str, seed: int) -> FineOnly | ConcatZero | Adapter:
+def _trim_dims(facts: DatasetFacts, trimmer: tuple[TrimmerSpec, Any], rows: int, embedding: int | None) -> TrimDims:
+    spec, groups = trimmer[0], index_groups(facts, trimmer[1])
+    if spec.needs_index and not groups:
+        raise DataError(
+            f"trimmer {spec.name!r} chooses clips by index features, and the data set has none; "
+            "name an index source in the data set"
+        )
+    return TrimDims(
+        index=sum(groups.values()),
+        text=facts.text.width,
+        rows=rows,
+        embedding=embedding,
+        fine=facts.clips.width,
+        index_groups=groups,
+    )
+
+
+def _index_channels(facts: DatasetFacts, options: Any) -> tuple[slice, ...] | None:
+    """Where the groups lie that an arm reads; None where it reads the whole index."""
+    groups = index_groups(facts, options)
+    if len(groups) == len(facts.index):
+        return None
+    widths = {name: group.width for name, group in facts.index.items()}
+    return tuple(group_channels(widths, name) for name in groups)
+
+
+def _build_fill(facts: DatasetFacts, trimmer: tuple[TrimmerSpec, Any], policy: str, seed: int) -> Fill:
+    spec, options = trimmer
     if spec.input == "fine":
         return FineOnly(facts.clips.width)
     with _seeded(seed + 2):
-        return build_fill(policy, facts.clips.width, index_width(facts))
+        return build_fill(policy, facts.clips.width, sum(index_groups(facts, options).values()))
 
 
 class _seeded:  # noqa: N801  # reads as a verb

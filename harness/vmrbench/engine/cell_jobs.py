@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vmrbench.catalog import Catalog, load_catalog
 from vmrbench.config.cells import Cell
 from vmrbench.config.sweep import SweepConfig
+from vmrbench.engine.diagnostics import holds_shuffled
 from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
-from vmrbench.engine.record import describe_cell, make_record
+from vmrbench.engine.record import describe_cell, make_record, record_is_current
 from vmrbench.engine.stages import (
     make_backbone_macs,
     make_base,
@@ -46,13 +48,24 @@ class Context:
         """Whether the cell has its record."""
         return self.store.has("cells", run_key(cell))
 
+    def is_done(self, cell: Cell) -> bool:
+        """Whether the cell has its record, and nothing is to be added to it."""
+        return self.has(cell) and not self.lacks(cell)
+
+    def lacks(self, cell: Cell) -> bool:
+        """Whether the cell's record is of an earlier format and can be written anew from stored weights."""
+        store = self.store
+        if store.overwrite == "never" or record_is_current(store.path("cells", run_key(cell))):
+            return False
+        return store.has("train", self.keys(cell).train)
+
 
 def run_jobs(context: Context, catalog: Catalog, cells: Sequence[Cell]) -> dict[str, JobResult]:
     """Run what is missing of the cells, and keep tracebacks; results by cell id, of the cells that were missing.
 
     A base model that fails is not tried again by the cells that start from it: they fail for its reason.
     """
-    missing = [cell for cell in cells if not context.has(cell)]
+    missing = [cell for cell in cells if not context.is_done(cell)]
     if len(missing) < len(cells):
         LOGGER.info("%d of %d cells are stored already", len(cells) - len(missing), len(cells))
     bases = _missing_bases(context, missing)
@@ -138,10 +151,12 @@ def _cell_job(context: Context, cell_id: str) -> None:
     if not store.has("train", keys.train):
         _ensure_base(store, cell, keys)
     store.ensure("train", keys.train, lambda folder: make_train(cell, store, folder, keys), resume=True)
-    predicted = store.ensure("predict", keys.predict, lambda folder: make_predict(cell, store, folder, keys))
+    predict = partial(make_predict, cell, store, keys)
+    predicted = store.ensure("predict", keys.predict, predict, usable=holds_shuffled)
     backbone_macs = store.ensure("cost", keys.backbone_macs, lambda folder: make_backbone_macs(cell, folder))
     store.ensure("cost", keys.macs, lambda folder: make_macs(cell, backbone_macs, predicted, folder))
     if cell.cost.memory:
         probe = (f"{__name__}:{run_probe.__name__}", {"context": context, "cell_id": cell_id})
         store.ensure("cost", keys.memory, lambda folder: make_memory(cell, folder, probe))
-    store.ensure("cells", run_key(cell), lambda folder: make_record(cell, catalog, store, keys, folder))
+    record = partial(make_record, cell, catalog, store, keys)
+    store.ensure("cells", run_key(cell), record, usable=record_is_current)

@@ -33,7 +33,7 @@ def _check(cell: Cell) -> None:
     given, facts, trimmer = cell.backbone.weights, cell.dataset.built.facts, cell.trimmer
     assert given is not None
     told, fill = given.provenance, trimmer.fill or "concat_zero"
-    width = input_width(facts, trimmer.offer.spec, fill)
+    width = input_width(facts, (trimmer.offer.spec, trimmer.options), fill)
     who = f"{cell.id}: weights {given.path.name!r}"
     if told.video not in (None, width):
         widened = trimmer.fill == "concat_zero" and told.video == facts.clips.width

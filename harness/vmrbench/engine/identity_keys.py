@@ -32,17 +32,20 @@ class StageKeys:
 def stage_keys(cell: Cell, machine: str) -> StageKeys:
     """The keys of a cell. machine: from `vmrbench.cost.machine.machine_key`."""
     whole = cell.identity()
+    # Planning for a video concerns prediction alone: weights and counts are those of the arm that plans by query.
+    trimmer = {key: value for key, value in whole["trimmer"].items() if key != "plan"}
+    planned = {} if cell.trimmer.plan == "query" else {"plan": cell.trimmer.plan}
     training = dict(whole["train"])
-    extra = training.pop("extra_epochs")
+    of_arm = {name: training.pop(name) for name in ("extra_epochs", "selector_epochs") if name in training}
     model = {"dataset": whole["dataset"], "backbone": whole["backbone"], "limit": whole["limit"]}
     learned = {"seed": cell.seed, "precision": cell.precision, "train": training}
     base = fingerprint({"revision": REVISION, **model, **learned, "input": _input(cell)})
-    train = fingerprint({"base": base, "trimmer": whole["trimmer"], "extra_epochs": extra})
+    train = fingerprint({"base": base, "trimmer": trimmer, **of_arm})
     shapes = {"revision": REVISION, **model, "shapes": cell.cost.macs_shapes}
     backbone_macs = fingerprint({**shapes, "input": _input(cell)})
     compiled = {"compile": True} if cell.compile else {}
-    arm = {"backbone": backbone_macs, "trimmer": whole["trimmer"]}
-    predict = fingerprint({"train": train, "split": "test", **compiled})
+    arm = {"backbone": backbone_macs, "trimmer": trimmer}
+    predict = fingerprint({"train": train, "split": "test", **compiled, **planned})
     # How many rows the backbone sees is known when it has predicted, unless all of them stay.
     macs = fingerprint(arm if cell.trimmer.apply == "fill" else {**arm, "predict": predict})
     return StageKeys(
@@ -81,4 +84,10 @@ def latency_key(cells: list[Cell], machine: str) -> str:
 
 
 def _input(cell: Cell) -> dict[str, Any]:
-    return {"kind": cell.trimmer.offer.spec.input, "fill": cell.trimmer.fill}
+    groups = getattr(cell.trimmer.options, "index_groups", None)
+    return {
+        "kind": cell.trimmer.offer.spec.input,
+        "fill": cell.trimmer.fill,
+        # Came later: base models of the whole index stay what they are.
+        **({} if groups is None else {"index_groups": sorted(groups)}),
+    }

@@ -7,24 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from vmrbench import __version__
 from vmrbench.catalog import Catalog, Offer
 from vmrbench.config.cells import Cell
-from vmrbench.cost.stages import QueryUse, StageCost, StageReport, cost_stages, unit_costs
+from vmrbench.cost.stages import StageCost
+from vmrbench.engine.charging import charge, charge_by_queries
+from vmrbench.engine.diagnostics import diagnose, with_selection
 from vmrbench.engine.identity_keys import StageKeys, run_key
 from vmrbench.engine.splits import REPORTED, split_of, stamps_of
-from vmrbench.engine.stages import COMPILED, LOG, MACS, PREDICTIONS, SHUFFLED, read_queries
+from vmrbench.engine.stages import COMPILED, LOG, MACS, PREDICTIONS, read_queries
 from vmrbench.identity import identity_of_options
-from vmrbench.protocol.convention import get_protocol
+from vmrbench.protocol.published import get_protocol
 from vmrbench.score.intervals import bootstrap
 from vmrbench.score.measures import protocol_metrics
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import read_predictions
-from vmrbench.store import Store, read_json, write_record
+from vmrbench.store import FORMAT, Store, read_json, read_record, write_record
 
 RECORD, PER_QUERY = "record.json", "per_query.parquet"
 
@@ -32,7 +32,7 @@ RECORD, PER_QUERY = "record.json", "per_query.parquet"
 def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, folder: Path) -> None:
     """Score the stored predictions of a cell, charge its cost, and write record and per-query table into `folder`."""
     predicted = store.path("predict", keys.predict)
-    scores = _score(cell, predicted)
+    scores = with_selection(cell, _score(cell, predicted), predicted)
     queries = read_queries(predicted)
     log = read_json(store.path("train", keys.train) / LOG)
     record = {
@@ -48,12 +48,17 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
         "data": asdict(cell.dataset.built.facts),
         "training": {"settings": asdict(cell.train), **log},
         "parameters": log["parameters"],
-        "diagnostics": _diagnostics(queries, predicted),
+        "diagnostics": diagnose(cell, scores, predicted),
         "scores": _intervals(cell, scores),
         "cost": _cost(cell, catalog, store, keys, queries),
     }
-    scores.assign(kept_clips=queries["kept_clips"], clips=queries["clips"]).to_parquet(folder / PER_QUERY, index=False)
+    scores.to_parquet(folder / PER_QUERY, index=False)
     write_record(folder / RECORD, record)
+
+
+def record_is_current(folder: Path) -> bool:
+    """Whether the record in a folder of the stage `cells` is of the format that this version writes."""
+    return bool(read_record(folder / RECORD)["format"] == FORMAT)
 
 
 def describe_cell(cell: Cell) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
         | {"preset": cell.backbone.preset}
         | _given(cell),
         "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options)
-        | {"fill": cell.trimmer.fill}
+        | {"fill": cell.trimmer.fill, "plan": cell.trimmer.plan}
         | cell.trimmer.mode,
         "seed": cell.seed,
         "protocol": cell.protocol,
@@ -133,17 +138,6 @@ def _intervals(cell: Cell, scores: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _diagnostics(queries: pd.DataFrame, predicted: Path) -> dict[str, Any]:
-    return {
-        "clips_mean": float(queries["clips"].mean()),
-        "kept_clips_mean": float(queries["kept_clips"].mean()),
-        "kept_ratio_mean": float((queries["kept_clips"] / queries["clips"]).mean()),
-        "moment_kept_mean": float(queries["moment_kept"].mean()),
-        "queries_per_video": len(queries) / queries["video_id"].nunique(),
-        "shuffled_query": read_json(predicted / SHUFFLED),
-    }
-
-
 def _cost(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, queries: pd.DataFrame) -> dict[str, Any]:
     counted = read_json(store.path("cost", keys.macs) / MACS)
     charged = charge(cell, catalog, queries, counted)
@@ -151,55 +145,12 @@ def _cost(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, queries: 
         "macs_cold": _plain(charged.cold),
         "macs_amortised": _plain(charged.amortised),
         "union_ratio": charged.union_ratio,
+        "by_queries": asdict(charge_by_queries(cell, catalog, queries, counted)),
         "latency_ms": {},
         "memory_bytes": _memory(cell, store, keys),
         "fvcore_ratio": counted["fvcore_ratio"],
         "uncounted_operators": counted["uncounted"],
     }
-
-
-def charge(cell: Cell, catalog: Catalog, queries: pd.DataFrame, counted: Mapping[str, Any]) -> StageReport:
-    """Charge every query its real length, its own kept clips, and the declared cost of the encoders it needs."""
-    shapes = queries[["clips", "query_tokens"]].to_numpy()
-    nearest = _nearest(shapes, counted["shapes"])
-    seen = [shape["backbone"] for shape in nearest] if "seen" not in counted else _seen(queries, counted["seen"])
-    uses = []
-    for query, shape, backbone in zip(queries.to_dict("records"), nearest, seen, strict=True):
-        uses.append(
-            QueryUse(
-                video_id=str(query["video_id"]),
-                keep=_marked(query["clips"], query["kept"]),
-                finer=_marked(query.get("finer_clips", 0), query.get("finer_kept", ())),
-                trim_macs=shape["trim"],
-                backbone_macs=backbone,
-            )
-        )
-    encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
-    reads_index = cell.trimmer.offer.spec.input == "fill"
-    return cost_stages(uses, unit_costs(cell.dataset.built.facts, encoders, reads_index=reads_index))
-
-
-def _marked(length: int, places: Any) -> NDArray[np.bool_]:
-    """[length] true at `places`."""
-    marked = np.zeros(int(length), dtype=np.bool_)
-    marked[np.asarray(places, dtype=np.int64)] = True
-    return marked
-
-
-def _seen(queries: pd.DataFrame, counted: list[dict[str, int]]) -> list[int]:
-    """For every query the backbone's multiply-adds at the rows that it saw, all its passes together."""
-    found = []
-    for passes, words in zip(queries["passes"], queries["query_tokens"], strict=True):
-        wanted = np.array([[rows, words] for rows in passes])
-        found.append(sum(shape["macs"] for shape in _nearest(wanted, counted)))
-    return found
-
-
-def _nearest(wanted: NDArray[Any], shapes: list[dict[str, int]]) -> list[dict[str, int]]:
-    """For every (clips, words) [n, 2] its own shape; the nearest counted one where `macs_shapes` left it out."""
-    table = np.array([[shape["clips"], shape["tokens"]] for shape in shapes])
-    distance = np.abs(wanted[:, None] - table[None]) @ np.array([1000, 1])
-    return [shapes[place] for place in distance.argmin(1)]
 
 
 def _memory(cell: Cell, store: Store, keys: StageKeys) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -26,15 +26,20 @@ from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
 from vmrbench.engine.probes import ShuffledQueries
-from vmrbench.engine.splits import REPORTED, SELECTION, split_of
-from vmrbench.engine.train import Stage, train
+from vmrbench.engine.sample_strips import SAMPLE_SCORES, write_sample_scores
+from vmrbench.engine.selector_training import can_learn_alone, train_selector
+from vmrbench.engine.splits import REPORTED, SELECTION, Subset, split_of
+from vmrbench.engine.train import Stage, TrainLog, train
 from vmrbench.engine.weights import load_weights, save_weights, start_from
 from vmrbench.launch.jobs import say_stage
-from vmrbench.protocol.convention import get_protocol
+from vmrbench.protocol.published import get_protocol
+from vmrbench.protocols import Fitted, Split
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import write_predictions
 from vmrbench.store import Store, read_json, write_json
-from vmrbench.trim.fill import Adapter
+from vmrbench.trim.access import withhold_clips
+from vmrbench.trim.fill import Adapter, index_of
+from vmrbench.types import Batch
 
 WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "weights.safetensors",
@@ -43,9 +48,13 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "queries.parquet",
     "shuffled.json",
 )
+SHUFFLED_QUERIES = "shuffled_queries.parquet"
 MACS, COMPILED = "macs.json", "compiled.json"
+SELECTOR_WORK = "selector_work"
 # Clips that the regression index -> fine is fitted on: far more than it has weights.
 FIT_CLIPS = 20_000
+# Queries that a trimmer is fitted on, which learns in closed form.
+FIT_QUERIES, FIT_BATCH = 2_000, 64
 
 
 def new_arm(cell: Cell) -> Arm:
@@ -70,7 +79,7 @@ def _build(cell: Cell, *, freeze_backbone: bool) -> Arm:
 def untrimmed_arm(cell: Cell) -> Arm:
     """The same backbone and fill with every clip kept, untrained: what is trained first."""
     arm = _build(cell, freeze_backbone=False)
-    return Arm(WholeVideo(), arm.fill, arm.backbone)
+    return Arm(WholeVideo(), arm.fill, arm.backbone, index_channels=arm.index_channels)
 
 
 def trained_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
@@ -88,25 +97,31 @@ def make_base(cell: Cell, folder: Path, key: str) -> None:
 
 
 def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
-    """Train the arm for the extra epochs, starting from the base model; a learned trimmer has it as its teacher."""
+    """Train the arm for the extra epochs, starting from the base model; a learned trimmer has it as its teacher.
+
+    Before that, a trimmer that can learns alone for the selector epochs.
+    """
     device = resolve_device(cell.device)
     base = store.path("base", keys.base) / WEIGHTS
     arm = new_arm(cell)
     fresh = start_from(arm, base)
     if isinstance(arm.fill, Adapter):
-        _fit_adapter(cell, arm.fill)
-    teacher = None
-    if cell.trimmer.offer.spec.train == "joint":
+        _fit_adapter(cell, arm, arm.fill)
+    if isinstance(arm.trimmer, Fitted):
+        arm.trimmer.fit(_fitting_batches(cell, arm))
+    teacher, spec = None, cell.trimmer.offer.spec
+    if spec.train == "joint" and spec.uses_teacher:
         teacher = untrimmed_arm(cell)
         load_weights(teacher, base)
         teacher.eval().requires_grad_(False).to(device)
     name, before = f"train-{keys.train[:12]}", cell.train.base_epochs
-    _train(cell, arm.to(device), folder, name=name, epochs=cell.train.extra_epochs, before=before, teacher=teacher)
-    log = read_json(folder / LOG)
-    write_json(folder / LOG, {**log, "started_from": keys.base, "own_initialisation": list(fresh), **_facts(arm)})
+    alone = _train_selector(cell, arm.to(device), folder, f"selector-{keys.train[:12]}", teacher)
+    _train(cell, arm, folder, name=name, epochs=cell.train.extra_epochs, before=before, teacher=teacher)
+    log = read_json(folder / LOG) | {"selector": alone and asdict(alone), "started_from": keys.base}
+    write_json(folder / LOG, {**log, "own_initialisation": list(fresh), **_facts(arm)})
 
 
-def make_predict(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
+def make_predict(cell: Cell, store: Store, keys: StageKeys, folder: Path) -> None:
     """Predict the reported split, and once more with the queries shuffled across videos."""
     arm, device = trained_arm(cell, store, keys), resolve_device(cell.device)
     with compiled([arm]) if cell.compile else nullcontext() as log:
@@ -175,16 +190,19 @@ def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> 
         "device": device,
         "precision": cell.precision,
         "buckets": cell.train.length_buckets,
+        "plan": cell.trimmer.plan,
     }
     say_stage("predict")
     done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
     write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
     _write_queries(done, folder / QUERIES)
+    write_sample_scores(done.scores, split.annotations, folder / SAMPLE_SCORES)
     say_stage("predict with shuffled queries")
     shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
     protocol = get_protocol(cell.protocol)
     table = score_predictions(shuffled.predictions, split.annotations, protocol)
     write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})
+    _write_queries(shuffled, folder / SHUFFLED_QUERIES)
 
 
 def _train(
@@ -193,25 +211,44 @@ def _train(
     work = folder / "work"
     work.mkdir(exist_ok=True)
     if epochs > 0 and learns(arm):
-        stage = Stage(
-            name=name,
-            epochs=epochs,
-            seed=cell.seed,
-            settings=cell.train,
-            device=resolve_device(cell.device),
-            precision=cell.precision,
-            folder=work,
-            epochs_before=before,
-            teacher=teacher,
-            progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
-        )
-        train_split, val_split = (split_of(cell, split, finer=arm.finer) for split in ("train", SELECTION))
-        log = asdict(train(arm, train_split, val_split, stage))
+        stage = _stage(cell, work, name, epochs, before, teacher)
+        log = asdict(train(arm, *_training_splits(cell, arm), stage))
     else:
         log = {"losses": [], "validation": {}, "selected_by": cell.train.select_by, "selected_epoch": 0}
     digest = save_weights(arm.cpu(), folder / WEIGHTS)
     write_json(folder / LOG, {**log, "weights_sha256": digest})
-    shutil.rmtree(work)
+    for used in (work, folder / SELECTOR_WORK):
+        shutil.rmtree(used, ignore_errors=True)
+
+
+def _train_selector(cell: Cell, arm: Arm, folder: Path, name: str, teacher: Arm | None) -> TrainLog | None:
+    """Train the trimmer alone; its folder stays until the arm is trained too, so that a killed run comes back here."""
+    if cell.train.selector_epochs == 0 or not can_learn_alone(arm.trimmer):
+        return None
+    work = folder / SELECTOR_WORK
+    work.mkdir(exist_ok=True)
+    stage = _stage(cell, work, name, cell.train.selector_epochs, cell.train.base_epochs, teacher)
+    return train_selector(arm, *_training_splits(cell, arm), stage)
+
+
+def _training_splits(cell: Cell, arm: Arm) -> tuple[Split, Split]:
+    """What an arm is trained and validated on, with finer clips where it cuts windows from them."""
+    return split_of(cell, "train", finer=arm.finer), split_of(cell, SELECTION, finer=arm.finer)
+
+
+def _stage(cell: Cell, work: Path, name: str, epochs: int, before: int, teacher: Arm | None) -> Stage:
+    return Stage(
+        name=name,
+        epochs=epochs,
+        seed=cell.seed,
+        settings=cell.train,
+        device=resolve_device(cell.device),
+        precision=cell.precision,
+        folder=work,
+        epochs_before=before,
+        teacher=teacher,
+        progress=lambda done, total: say_stage(f"{name.partition('-')[0]} {done}/{total}"),
+    )
 
 
 def _facts(arm: Arm) -> dict[str, object]:
@@ -219,12 +256,20 @@ def _facts(arm: Arm) -> dict[str, object]:
     return {"parameters": sum(p.numel() for p in arm.parameters()), "shares_encoder": shares}
 
 
-def _fit_adapter(cell: Cell, adapter: Adapter) -> None:
+def _fitting_batches(cell: Cell, arm: Arm) -> Iterator[Batch]:
+    """Queries spread evenly over the training split, as a trimmer sees them; nothing is read before it is asked for."""
+    split = split_of(cell, "train")
+    count = min(FIT_QUERIES, len(split))
+    chosen = Subset(split, [place * len(split) // count for place in range(count)])
+    for batch in evaluation_loader(chosen, evaluation_batches(chosen, FIT_BATCH)):
+        yield withhold_clips(arm.own_index(batch))
+
+
+def _fit_adapter(cell: Cell, arm: Arm, adapter: Adapter) -> None:
     index, fine, seen = [], [], 0
     split = split_of(cell, "train")
     for batch in evaluation_loader(split, evaluation_batches(split, 1, buckets=False)):
-        assert batch.index is not None
-        index.append(batch.index[0])
+        index.append(index_of(arm.own_index(batch))[0])
         fine.append(batch.clips[0])
         seen += len(index[-1])
         if seen >= FIT_CLIPS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from vmrbench.engine.cell_jobs import Context, run_jobs
 from vmrbench.engine.compiling import check_compiler
 from vmrbench.engine.device import autocast, resolve_device
 from vmrbench.engine.given_weights import check_given
-from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
+from vmrbench.engine.identity_keys import StageKeys, run_key
 from vmrbench.engine.latency_session import measure_latency
 from vmrbench.engine.record import RECORD
 from vmrbench.engine.splits import REPORTED, needed_splits, split_of
@@ -27,6 +27,7 @@ from vmrbench.launch import JobResult
 from vmrbench.store import Overwrite, PlanRow, Stage, Store, open_store, plan_row, read_record
 
 LOGGER = logging.getLogger(__name__)
+EARLIER = "its record is of an earlier format: what came later is added, nothing is trained"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def run_sweep(config: SweepConfig, *, catalog: Catalog, overwrite: Overwrite = "
     _check_data(cells)
     context = Context(config=config, store=open_store(config.store, overwrite), machine=machine_key(machine))
     created = datetime.now(UTC)
-    if overwrite != "never" and cells[0].compile and not all(context.has(cell) for cell in cells):
+    if overwrite != "never" and cells[0].compile and not all(context.is_done(cell) for cell in cells):
         check_compiler(resolve_device(cells[0].device))
     ran = _not_stored(context, cells) if overwrite == "never" else run_jobs(context, catalog, cells)
     failed = {cell_id: result for cell_id, result in ran.items() if not result.ok}
@@ -74,10 +75,8 @@ def plan_sweep(config: SweepConfig, catalog: Catalog) -> list[PlanRow]:
     _check_data(cells)
     store = open_store(config.store)
     machine = machine_key(machine_facts(resolve_device(cells[0].device)))
-    return [
-        plan_row(store, cell.id, cell.trimmer.applied, _stored_stages(cell, stage_keys(cell, machine)))
-        for cell in cells
-    ]
+    context = Context(config=config, store=store, machine=machine)
+    return [_plan_row(context, cell) for cell in cells]
 
 
 def report_sweep(config: SweepConfig, catalog: Catalog) -> list[Path]:
@@ -141,6 +140,12 @@ def _raise_mistakes(failed: Mapping[str, JobResult]) -> None:
     texts = list(dict.fromkeys(result.error or "" for result in failed.values()))
     more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
     raise UserError(f"{texts[0]}{more}")
+
+
+def _plan_row(context: Context, cell: Cell) -> PlanRow:
+    row = plan_row(context.store, cell.id, cell.trimmer.applied, _stored_stages(cell, context.keys(cell)))
+    adds = not row.runs and context.has(cell) and context.lacks(cell)
+    return replace(row, runs=True, reason=EARLIER) if adds else row
 
 
 def _stored_stages(cell: Cell, keys: StageKeys) -> dict[Stage, str]:

@@ -19,8 +19,10 @@ from vmrbench.engine.cell_jobs import Context
 from vmrbench.engine.identity_keys import run_key
 from vmrbench.engine.latency_session import stored_latencies
 from vmrbench.engine.record import PER_QUERY, RECORD, describe_cell
+from vmrbench.engine.sample_strips import describe_samples
 from vmrbench.engine.splits import REPORTED, is_trained, split_of
-from vmrbench.protocol.convention import Protocol, get_protocol
+from vmrbench.protocol.convention import Protocol
+from vmrbench.protocol.published import get_protocol
 from vmrbench.report.build import build_summary, describe_dataset
 from vmrbench.report.rows import FinishedRun
 from vmrbench.report.summary import DatasetEntry, SweepSummary, read_summary, write_summary
@@ -103,9 +105,15 @@ def _failed_record(cell: Cell, failure: str) -> dict[str, Any]:
 
 def _dataset_entry(cell: Cell, protocol: Protocol) -> DatasetEntry:
     train = split_of(cell, "train").annotations if is_trained(cell) else None
-    test = split_of(cell, REPORTED).annotations
+    test = split_of(cell, REPORTED)
     return describe_dataset(
-        cell.dataset.id, cell.dataset.offer.spec.name, cell.dataset.built.facts, train, test, protocol
+        cell.dataset.id,
+        cell.dataset.offer.spec.name,
+        cell.dataset.built.facts,
+        train,
+        test.annotations,
+        protocol,
+        describe_samples(test),
     )
 
 

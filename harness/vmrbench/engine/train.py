@@ -50,8 +50,8 @@ class Stage:
     """What one stage of training is given.
 
     name: what logs call it; epochs: how many; epochs_before: of earlier stages, which a step of the schedule counts
-    too; teacher: frozen, for distillation; folder: where
-    checkpoints go, so that a killed stage resumes; progress: told (epochs done, epochs) after each.
+    too; teacher: frozen, for distillation; selector_only: train the trimmer and nothing else; folder: where checkpoints
+    go, so that a killed stage resumes; progress: told (epochs done, epochs) after each.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Stage:
     folder: Path
     epochs_before: int = 0
     teacher: Arm | None = None
+    selector_only: bool = False
     progress: Progress = lambda done, total: None
 
 
@@ -108,7 +109,8 @@ class _Trainee(nn.Module):
     def train_step(self, data: Batch, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One update; returns the detached terms."""
         with autocast(self._stage.device, self._stage.precision):
-            terms = self.arm.losses(data.to(self._stage.device), self._teacher[0])
+            losses = self.arm.selection_losses if self._stage.selector_only else self.arm.losses
+            terms = losses(data.to(self._stage.device), self._teacher[0])
         optim_wrapper.update_params(torch.stack([value.float() for value in terms.values()]).sum())
         return {name: value.detach() for name, value in terms.items()}
 
@@ -280,7 +282,7 @@ def _resume_point(folder: Path) -> Path | None:
 
 def _optimizer(arm: Arm, stage: Stage) -> OptimWrapper:
     settings = stage.settings
-    decayed, plain = split_by_decay(arm)
+    decayed, plain = split_by_decay(arm.trimmer if stage.selector_only else arm)
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
     clip = {"max_norm": settings.clip_norm} if settings.clip_norm > 0 else None

@@ -1,10 +1,32 @@
-"""What a scoring convention fixes, and the conventions we know by name."""
+"""What a scoring convention fixes, and ours."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
-from vmrbench.errors import ConfigError, did_you_mean
+Operator = Literal[">=", ">"]
+Union = Literal["true", "hull"]
+
+GRID = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthRange:
+    """True moments of more than `above` and at most `up_to` seconds."""
+
+    name: str
+    above: float
+    up_to: float
+
+
+# As QVHighlights' evaluator groups them; its longest video has 150 s, others have longer moments.
+LENGTHS = (
+    LengthRange(name="short", above=0.0, up_to=10.0),
+    LengthRange(name="middle", above=10.0, up_to=30.0),
+    LengthRange(name="long", above=30.0, up_to=math.inf),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,9 +34,22 @@ class Protocol:
     """A scoring convention: two results may be compared only where it is the same.
 
     recall_at, recall_thresholds: n and IoU of the `R<n>@<IoU>` metrics; ap_thresholds: IoU over which average
-    precision is averaged; tolerance: an IoU this little under a threshold still reaches it; rules: the convention in
-    words, one sentence a rule, printed in every report; resamples, seed: of the bootstrap; confidence: of its
-    interval, 0..1.
+    precision is averaged, empty where there is none; tolerance: an IoU this near to a threshold counts as equal to it;
+    rules: the convention in words, one sentence a rule, printed in every report; source: whose evaluator it is, None
+    for our own.
+
+    operator: an IoU counts where it is `>=` or `>` the threshold. truth: `best`, the best IoU over the true moments of
+    a query, or `first`, the first true moment alone. union: what the overlap is divided by in recall and mIoU, the
+    true union or the hull of both moments. order: predictions are ranked by `score` or taken as `listed`. clamp: to
+    the video. snap_seconds: starts and ends are rounded to multiples of it. nms: of ranked predictions, those that
+    overlap a better one by more than this IoU are dropped, with nms_union as the divisor. ap_windows: as many listed
+    windows are read by average precision, all where None. no_union: what a window whose IoU is 0/0 counts in average
+    precision. faults: windows that are reversed, empty or beyond the video and lists that are not sorted are
+    `refused`, or scored as they stand and `listed`. missing: a query without a prediction is `refused`, or `dropped`
+    from the means and listed. decimals: of the numbers that the evaluator prints.
+
+    more_recall_at, more_thresholds, lengths: of the detailed tables; highlights: saliency scores are scored too.
+    resamples, seed: of the bootstrap; confidence: of its interval, 0..1.
     """
 
     name: str
@@ -23,6 +58,24 @@ class Protocol:
     ap_thresholds: tuple[float, ...]
     tolerance: float
     rules: tuple[str, ...]
+    source: str | None = None
+    operator: Operator = ">="
+    truth: Literal["best", "first"] = "best"
+    union: Union = "true"
+    order: Literal["score", "listed"] = "score"
+    clamp: bool = True
+    snap_seconds: float | None = None
+    nms: float | None = None
+    nms_union: Union = "true"
+    ap_windows: int | None = None
+    no_union: Literal["miss", "hit"] = "miss"
+    faults: Literal["refused", "listed"] = "refused"
+    missing: Literal["refused", "dropped"] = "refused"
+    decimals: int = 2
+    more_recall_at: tuple[int, ...] = (1, 5, 10)
+    more_thresholds: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7)
+    lengths: tuple[LengthRange, ...] = ()
+    highlights: bool = True
     resamples: int = 10_000
     seed: int = 0
     confidence: float = 0.95
@@ -31,14 +84,14 @@ class Protocol:
     def metric_names(self) -> tuple[str, ...]:
         """Names of its metrics, in the order of tables."""
         recalls = [f"R{depth}@{threshold:g}" for depth in self.recall_at for threshold in self.recall_thresholds]
-        return (*recalls, "mIoU", "mAP")
+        return (*recalls, "mIoU", "mAP") if self.ap_thresholds else (*recalls, "mIoU")
 
 
 VMRBENCH_V1 = Protocol(
     name="vmrbench-v1",
     recall_at=(1, 5),
     recall_thresholds=(0.3, 0.5, 0.7),
-    ap_thresholds=(0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+    ap_thresholds=GRID,
     # Far above the rounding error of seconds in float64 (1e-13), far below any real difference between two moments.
     tolerance=1e-9,
     rules=(
@@ -53,21 +106,12 @@ VMRBENCH_V1 = Protocol(
         "best precision at or after it), each window greedily matched, in order of score, to the free true window it "
         "overlaps most, averaged over IoU 0.5 to 0.95 in steps of 0.05.",
         "A query without predictions counts 0 everywhere.",
-        "NaN, reversed and zero-length windows and unknown, duplicate or missing query ids are errors.",
+        "NaN, reversed and zero-length windows and unknown, duplicate or missing query ids are errors; so are windows "
+        "beyond the video and lists that are not sorted by score in a file given to `vmrbench score`.",
         "Intervals are 95 % percentile intervals of a bootstrap over source videos, 10,000 resamples, seeded; "
         "differences are paired by query; over seeds, every query is first averaged over the seeds.",
     ),
+    more_recall_at=(1, 5, 10, 50, 100),
+    more_thresholds=(0.1, 0.3, *GRID),
+    lengths=LENGTHS,
 )
-
-PROTOCOLS = {protocol.name: protocol for protocol in (VMRBENCH_V1,)}
-
-
-def get_protocol(name: str) -> Protocol:
-    """The protocol of that name.
-
-    Raises:
-        ConfigError: no protocol has that name.
-    """
-    if name not in PROTOCOLS:
-        raise ConfigError(f"no protocol is named {name!r}{did_you_mean(name, PROTOCOLS)}")
-    return PROTOCOLS[name]

@@ -16,6 +16,7 @@ from vmrbench.report.summary import (
     MetricEntry,
     ProtocolEntry,
     Row,
+    SampleEntry,
     SweepSummary,
 )
 from vmrbench.score.floors import floors
@@ -99,6 +100,7 @@ def describe_dataset(
     train: Sequence[Annotation] | None,
     test: Sequence[Annotation],
     protocol: Protocol,
+    samples: Sequence[SampleEntry] = (),
 ) -> DatasetEntry:
     """What the report says of a data set: facts, counts of the scored split, and query-blind floors.
 
@@ -118,6 +120,7 @@ def describe_dataset(
         n_sources=len({source_video(annotation) for annotation in test}),
         queries_per_video=len(test) / videos,
         floors=floors(train, test, protocol),
+        samples=tuple(samples),
     )
 
 

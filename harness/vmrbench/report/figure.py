@@ -69,7 +69,7 @@ def draw(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     lines = math.ceil(len(backbones) / columns)
     figure = Figure(figsize=(4.2 * columns + 2.2, 3.5 * lines + 0.4), layout="constrained", facecolor="white")
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
-    styles = _styles(summary.rows)
+    styles = styles_of(summary.rows)
     floor = entry.floors.best(summary.headline) if summary.headline in entry.floors.whole_video else None
     for place, (panel, backbone) in enumerate(zip(panels, backbones, strict=False)):
         _panel(panel, [point for point in points if point.backbone == backbone], points, styles, floor)
@@ -82,7 +82,7 @@ def draw(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     unit = summary.metrics[summary.headline].unit
     figure.supxlabel("GMACs a query, nothing cached (log scale, cheaper to the left)", fontsize=10)
     figure.supylabel(f"{summary.headline}, {unit}", fontsize=10)
-    figure.suptitle(" · ".join([entry.id, *_short(entry.stamps)]), fontsize=10)
+    figure.suptitle(" · ".join([entry.id, *short_stamps(entry.stamps)]), fontsize=10)
     return figure
 
 
@@ -140,8 +140,8 @@ def _cost_axis(panel: Axes, gmacs: Sequence[float]) -> None:
     panel.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _styles(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    """Colour by trimmer, marker by arm: the budgets of one trimmer share a colour."""
+def styles_of(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+    """Colour and marker by arm: colour by trimmer, so that the budgets of one trimmer share it."""
     names = list(dict.fromkeys(row.trimmer_name for row in rows))
     arms = dict.fromkeys((row.trimmer, row.trimmer_name) for row in rows)
     return {
@@ -168,6 +168,6 @@ def _legend(points: Sequence[Point], styles: dict[str, tuple[str, str]], floor: 
     return handles
 
 
-def _short(stamps: Sequence[str]) -> list[str]:
+def short_stamps(stamps: Sequence[str]) -> list[str]:
     """The part of each stamp before its explanation, so that it fits a title."""
     return [stamp.split(":")[0].split(".")[0][:60] for stamp in stamps]

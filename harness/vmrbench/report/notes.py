@@ -157,10 +157,23 @@ def _gaps(row: Row) -> list[tuple[str, str]]:
         gaps.append(("latency", row.latency.reason or "not recorded"))
     if not row.shuffled_query:
         gaps.append(("score with another's query", "not recorded"))
+    gaps += _selection_gaps(row)
     for estimate in [*row.scores.values(), *row.differences.values()]:
         if estimate.low is None:
             gaps.append(("interval", estimate.reason or "not recorded"))
     return list(dict.fromkeys(gaps))
+
+
+def _selection_gaps(row: Row) -> list[tuple[str, str]]:
+    found = row.selection
+    if not found.ceilings:
+        return [("ceilings, failures and what is kept with another's query", found.same_clips.reason or "not recorded")]
+    named = [
+        ("true moment kept with another's query", found.moment_kept_shuffled.value, found.moment_kept_shuffled.reason),
+        ("same clips with another's query", found.same_clips.value, found.same_clips.reason),
+        ("cost by queries per video", found.by_queries.macs or None, found.by_queries.reason),
+    ]
+    return [(what, reason or "not recorded") for what, value, reason in named if value is None]
 
 
 def _some(names: list[str], most: int = 4) -> str:

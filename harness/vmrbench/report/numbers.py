@@ -48,6 +48,11 @@ def percent(quantity: Quantity) -> str:
     return NONE if quantity.value is None else f"{100 * quantity.value:.1f} %"
 
 
+def points(quantity: Quantity) -> str:
+    """A number that is in percent already, one decimal."""
+    return NONE if quantity.value is None else f"{quantity.value:.1f}"
+
+
 def stage_names(rows: Sequence[Row]) -> tuple[str, ...]:
     """Every stage any row has, in the order a query passes them."""
     found = dict.fromkeys(stage for row in rows for stage in row.macs_cold)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from vmrbench.report.figure import draw, points_of, save_svg
 from vmrbench.report.notes import (
@@ -19,6 +22,10 @@ from vmrbench.report.notes import (
     unmeasured_lines,
 )
 from vmrbench.report.numbers import significant
+from vmrbench.report.queries_figure import draw_queries
+from vmrbench.report.selection_figure import draw_selection
+from vmrbench.report.selection_tables import queries_table, ratio_table, selection_table
+from vmrbench.report.strip_figure import draw_strips, strip_trimmers
 from vmrbench.report.summary import DatasetEntry, SweepSummary
 from vmrbench.report.tables import (
     accuracy_table,
@@ -31,6 +38,11 @@ from vmrbench.report.tables import (
 )
 
 FIGURES = "figures"
+_DRAWN: Mapping[str, Callable[[SweepSummary, DatasetEntry], Figure | None]] = {
+    "": draw,
+    "selection": draw_selection,
+    "queries": draw_queries,
+}
 
 _HOW_TO_READ = """\
 - One row is one backbone with one trimmer. Scores are means over queries, first averaged over seeds where there are \
@@ -50,6 +62,19 @@ marks an INVALID row.
 - Latency is one query at a time on this machine, from features that exist already: encoders are not in it. INVALID \
 timing was too noisy to be compared."""
 
+_SELECTION = """\
+*Difference*: points of the true moment that the right query keeps more than the query of another video; near 0 the \
+selection follows where moments usually lie, not the sentence. *Ceiling*: share of queries with a window of the IoU \
+whose two ends lie in kept clips; rows that keep only the index can still place an end, so it bounds a reader of kept \
+clips alone. A failure is *trimmed away* where less than half of the true moment was kept, else *missed by the \
+backbone*; shares of all queries."""
+_SAMPLES = "chosen by the hash of their ids and not by any result, against the truth"
+_QUERIES = """\
+As the stored selections give it, over the videos that have as many queries; in brackets, where no video has: for \
+queries that choose independently with the same keep ratio, too dear for a trimmer that chooses alike for all. \
+Last columns: from how many queries a video trimming costs no less than encoding the video once, with the index of the \
+reference and without; in brackets, for independent queries."""
+
 
 def write_report(summary: SweepSummary, path: Path) -> list[Path]:
     """Write the page and its figures.
@@ -66,10 +91,15 @@ def write_report(summary: SweepSummary, path: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for entry in summary.datasets:
-        figure = draw(summary, entry)
-        if figure is not None:
-            target = folder / figure_name(summary, entry)
-            save_svg(figure, target)
+        for kind, draw_kind in _DRAWN.items():
+            figure = draw_kind(summary, entry)
+            if figure is not None:
+                target = folder / figure_name(summary, entry, kind)
+                save_svg(figure, target)
+                drawn.append(target)
+        for trimmer in strip_trimmers(summary, entry):
+            target = folder / figure_name(summary, entry, f"strips {trimmer}")
+            save_svg(draw_strips(summary, entry, trimmer), target)
             drawn.append(target)
     page.write_text(render(summary), encoding="utf-8")
     return [page, *drawn]
@@ -92,9 +122,9 @@ def render(summary: SweepSummary) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def figure_name(summary: SweepSummary, entry: DatasetEntry) -> str:
-    """File name of a data set's figure."""
-    return re.sub(r"[^a-zA-Z0-9]+", "_", f"{summary.name} {entry.id}").strip("_").lower() + ".svg"
+def figure_name(summary: SweepSummary, entry: DatasetEntry, kind: str = "") -> str:
+    """File name of a figure of a data set; kind: empty for accuracy against cost, or another one's name."""
+    return re.sub(r"[^a-zA-Z0-9]+", "_", f"{summary.name} {entry.id} {kind}").strip("_").lower() + ".svg"
 
 
 def _stamps(summary: SweepSummary) -> str:
@@ -132,11 +162,35 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]
     parts += ["\n".join(lines)] if (lines := mode_lines(rows)) else []
+    parts += _selection_parts(summary, entry)
     remarks = [*invalid_lines(rows), *unmeasured_lines(rows)]
     if remarks:
         parts += ["#### Remarks and missing numbers", "\n".join(remarks)]
     parts += [_floors(entry), "#### Facts", "\n".join(flat_lines(entry.facts)) or "None recorded."]
     return "\n\n".join(parts)
+
+
+def _selection_parts(summary: SweepSummary, entry: DatasetEntry) -> list[str]:
+    """What was kept and lost, and what queries of one video share."""
+    parts = [f"#### What was kept, what was lost\n\n{_SELECTION}", selection_table(summary, entry.id)]
+    by_ratio = ratio_table(summary, entry.id)
+    if by_ratio:
+        parts += ["#### True moment kept, by keep ratio", by_ratio]
+    if draw_selection(summary, entry) is not None:
+        alt = f"True moment kept against clips kept on {entry.id}, and how many queries keep which share of their clips"
+        parts.append(f"![{alt}]({FIGURES}/{figure_name(summary, entry, 'selection')})")
+    strips = [
+        f"[`{trimmer}`]({FIGURES}/{figure_name(summary, entry, f'strips {trimmer}')})"
+        for trimmer in strip_trimmers(summary, entry)
+    ]
+    if strips:
+        parts.append(f"What was kept for {len(entry.samples)} sample queries, {_SAMPLES}: {', '.join(strips)}.")
+    by_queries = queries_table(summary, entry.id)
+    if by_queries:
+        alt = f"GMACs a query against queries per video on {entry.id}"
+        figure = f"![{alt}]({FIGURES}/{figure_name(summary, entry, 'queries')})"
+        parts += [f"### Cost by queries per video: GMACs a query, amortised\n\n{_QUERIES}", by_queries, figure]
+    return parts
 
 
 def _floors(entry: DatasetEntry) -> str:

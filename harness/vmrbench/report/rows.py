@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
 from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
+from vmrbench.report.seed_means import NOT_RECORDED, estimate_of, mean_of, mean_quantity
+from vmrbench.report.selection import selection_of
 from vmrbench.report.summary import Estimate, Latency, Quantity, Row
-from vmrbench.score.intervals import Interval, average_seeds, over_seeds, paired_difference
+from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference
 
 Record = Mapping[str, Any]
-_NOT_RECORDED = "not recorded"
-# A committed summary need not hold more of a percentage than this.
-_DIGITS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +77,7 @@ def make_row(
         trimmer_name=str(cell["trimmer"]["name"]),
         preset=cell["backbone"].get("preset"),
         fill=cell["trimmer"].get("fill"),
+        plan=cell["trimmer"].get("plan", "query"),
         apply=str(cell["trimmer"].get("apply", "fill")),
         freeze_backbone=bool(cell["trimmer"].get("freeze_backbone", False)),
         options=dict(cell["trimmer"].get("options") or {}),
@@ -96,6 +96,7 @@ def make_row(
             for rival in rivals
             if headline in columns
         },
+        selection=selection_of(records, frames, protocol),
         **_diagnostics(records),
         **_costs(records),
     )
@@ -112,12 +113,12 @@ def _diagnostics(records: Sequence[Record]) -> dict[str, Any]:
     shuffled = [entry.get("shuffled_query") or {} for entry in found]
     names = dict.fromkeys(name for entry in shuffled for name in entry)
     return {
-        "clips": _plain([entry.get("clips_mean") for entry in found]),
-        "kept_clips": _plain([entry.get("kept_clips_mean") for entry in found]),
-        "kept_ratio": _plain([entry.get("kept_ratio_mean") for entry in found]),
-        "moment_kept": _plain([entry.get("moment_kept_mean") for entry in found]),
-        "shuffled_query": {name: _plain([entry.get(name) for entry in shuffled]) for name in names},
-        "parameters": _plain([record.get("parameters") for record in records]),
+        "clips": mean_of([entry.get("clips_mean") for entry in found]),
+        "kept_clips": mean_of([entry.get("kept_clips_mean") for entry in found]),
+        "kept_ratio": mean_of([entry.get("kept_ratio_mean") for entry in found]),
+        "moment_kept": mean_of([entry.get("moment_kept_mean") for entry in found]),
+        "shuffled_query": {name: mean_of([entry.get(name) for entry in shuffled]) for name in names},
+        "parameters": mean_of([record.get("parameters") for record in records]),
     }
 
 
@@ -132,14 +133,14 @@ def _costs(records: Sequence[Record]) -> dict[str, Any]:
         "macs_amortised": _stages([cost.get("macs_amortised") or {} for cost in costs]),
         "latency": _latency([cost.get("latency_ms") or {} for cost in costs]),
         "memory_bytes": _most([cost.get("memory_bytes") or {} for cost in costs]),
-        "fvcore_ratio": _plain([cost.get("fvcore_ratio") for cost in costs]),
+        "fvcore_ratio": mean_of([cost.get("fvcore_ratio") for cost in costs]),
         "uncounted_operators": uncounted,
     }
 
 
 def _scores(frames: Sequence[pd.DataFrame], columns: Sequence[str], protocol: Protocol) -> dict[str, Estimate]:
     seeds = over_seeds(frames, columns, protocol)
-    return {name: _estimate(seeds.mean[name], seeds.per_seed[name]) for name in columns}
+    return {name: estimate_of(seeds.mean[name], seeds.per_seed[name]) for name in columns}
 
 
 def _differences(
@@ -162,46 +163,18 @@ def _differences(
         name: tuple(float(a[name].mean() - b[name].mean()) for a, b in zip(here, there, strict=True))
         for name in columns
     }
-    return {name: _estimate(found[name], each[name]) for name in columns}
-
-
-def _estimate(interval: Interval, per_seed: tuple[float, ...]) -> Estimate:
-    return Estimate(
-        value=round(interval.value, _DIGITS),
-        low=None if interval.low is None else round(interval.low, _DIGITS),
-        high=None if interval.high is None else round(interval.high, _DIGITS),
-        standard_error=None if interval.standard_error is None else round(interval.standard_error, _DIGITS),
-        n=interval.n,
-        n_sources=interval.n_clusters,
-        per_seed=tuple(round(value, _DIGITS) for value in per_seed),
-        reason=interval.reason,
-    )
+    return {name: estimate_of(found[name], each[name]) for name in columns}
 
 
 def _stages(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Quantity]:
     """Mean over seeds of every stage's MACs."""
     stages = dict.fromkeys(stage for seed in seeds for stage in seed)
-    return {stage: _mean([seed.get(stage) or {} for seed in seeds]) for stage in stages}
-
-
-def _mean(entries: Sequence[Mapping[str, Any]]) -> Quantity:
-    """Mean of `value`; none where one is missing. One declared part makes the whole declared."""
-    values = [float(entry["value"]) for entry in entries if entry.get("value") is not None]
-    bases = [entry["basis"] for entry in entries if entry.get("basis")]
-    basis = "declared" if "declared" in bases else next(iter(bases), None)
-    if not entries or len(values) < len(entries):
-        reasons = [entry.get("reason") or _NOT_RECORDED for entry in entries if entry.get("value") is None]
-        return Quantity(value=None, basis=basis, reason=next(iter(reasons), _NOT_RECORDED))
-    return Quantity(value=fmean(values), basis=basis)
-
-
-def _plain(values: Sequence[Any]) -> Quantity:
-    return _mean([{"value": value} for value in values])
+    return {stage: mean_quantity([seed.get(stage) or {} for seed in seeds]) for stage in stages}
 
 
 def _most(entries: Sequence[Mapping[str, Any]]) -> Quantity:
     """Peak over seeds."""
-    mean = _mean(entries)
+    mean = mean_quantity(entries)
     return mean if mean.value is None else Quantity(value=max(float(entry["value"]) for entry in entries))
 
 
@@ -210,7 +183,7 @@ def _latency(entries: Sequence[Mapping[str, Any]]) -> Latency:
     entries = [entry for place, entry in enumerate(entries) if entry not in entries[:place]]
     missing = [entry for entry in entries if entry.get("p50") is None or entry.get("p90") is None]
     invalid = [entry for entry in entries if not entry.get("valid")]
-    reason = next((entry.get("reason") or _NOT_RECORDED for entry in [*missing, *invalid]), None)
+    reason = next((entry.get("reason") or NOT_RECORDED for entry in [*missing, *invalid]), None)
     return Latency(
         p50_ms=None if missing else median(float(entry["p50"]) for entry in entries),
         p90_ms=None if missing else median(float(entry["p90"]) for entry in entries),

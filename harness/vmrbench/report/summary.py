@@ -10,14 +10,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from vmrbench.errors import DataError
 from vmrbench.score.floors import Floors
 
-FORMAT = 1
+# 2: what was kept and lost of each arm (`Row.selection`). A summary of format 1 is read as one that lacks it.
+FORMAT = 2
+READABLE = (1, FORMAT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,60 @@ class Latency:
     reason: str | None = None
 
 
+_UNRECORDED = Quantity(value=None, reason="not recorded: the run is of an earlier format; `vmrbench run` adds it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryCosts:
+    """Mean multiply-adds of a query for 1, 2, ... queries a video, over the videos that have as many.
+
+    videos: how many those are; macs: empty where there is none, for the `reason`; index_macs: the index's part of them.
+    """
+
+    videos: tuple[int, ...] = ()
+    macs: tuple[float, ...] = ()
+    index_macs: tuple[float, ...] = ()
+    reason: str | None = _UNRECORDED.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """How clips were chosen for one sample query, one digit 0..9 for each stretch of the video, mean over seeds.
+
+    kept: share of its clips that were kept; heat: the trimmer's scores, scaled by their extremes, None without scores.
+    """
+
+    kept: str
+    heat: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What an arm kept and what that cost it; docs/diagnostics.md defines every number.
+
+    kept_quantiles: `p10`, `p50`, `p90` of the share of clips kept, over queries; kept_histogram: shares of queries in
+    20 equal bins of it; ceilings, trimmed_away, missed: percent of queries, by metric `R1@<IoU>`; moment_kept_shuffled,
+    same_clips: with another's query, 0..1; language_gain: points of the true moment that the right query keeps more;
+    strips: by sample id, of the sample queries of the data set.
+    """
+
+    kept_quantiles: Mapping[str, Quantity] = field(default_factory=dict)
+    kept_histogram: tuple[float, ...] = ()
+    ceilings: Mapping[str, Quantity] = field(default_factory=dict)
+    trimmed_away: Mapping[str, Quantity] = field(default_factory=dict)
+    missed: Mapping[str, Quantity] = field(default_factory=dict)
+    moment_kept_shuffled: Quantity = _UNRECORDED
+    same_clips: Quantity = _UNRECORDED
+    language_gain: Estimate = Estimate(value=None, reason=_UNRECORDED.reason)
+    by_queries: QueryCosts = QueryCosts()
+    strips: Mapping[str, Strip] = field(default_factory=dict)
+
+    def of(self, what: Literal["ceilings", "trimmed_away", "missed"], metric: str) -> Quantity:
+        """One of the numbers by metric; without a value, with a reason, where it was not recorded."""
+        found: Mapping[str, Quantity] = getattr(self, what)
+        return found.get(metric, _UNRECORDED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One (data set, backbone, trimmer), aggregated over its seeds.
@@ -64,7 +120,8 @@ class Row:
     dataset, backbone, trimmer: ids of the sweep; reads_labels: a ceiling, no method; status: `VALID` or `INVALID` with
     `reasons`; reference: id of the trimmer that `differences` are against, None where it did not run; rivals: by
     trimmer, the difference of the headline metric to the arms before this one that had the same budget; macs_cold,
-    macs_amortised: by stage; uncounted_operators: operators no counter knows, by how often they ran.
+    macs_amortised: by stage; uncounted_operators: operators no counter knows, by how often they ran;
+    plan: `query`, or how one set of clips was chosen for all queries of a video.
     """
 
     dataset: str
@@ -100,11 +157,27 @@ class Row:
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
     apply: str = "fill"
     freeze_backbone: bool = False
+    selection: Selection = Selection()
+    plan: str = "query"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleEntry:
+    """A sample query: its true moments, and the times between which the stretches of its video lie, all in seconds."""
+
+    sample_id: str
+    sentence: str
+    moments: tuple[tuple[float, float], ...]
+    edges: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetEntry:
-    """What was scored: `n_sources` counts source videos, the unit of the bootstrap; `facts` are plain values."""
+    """What was scored.
+
+    n_sources: source videos, the unit of the bootstrap; facts: plain values; samples: the queries whose selection is
+    drawn, chosen by the hash of their ids.
+    """
 
     id: str
     name: str
@@ -115,6 +188,7 @@ class DatasetEntry:
     n_sources: int
     queries_per_video: float
     floors: Floors
+    samples: tuple[SampleEntry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +273,7 @@ def summary_from_json(text: str, where: str = "sweep summary") -> SweepSummary:
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: is no JSON: {error}") from error
     found = read.get("format") if isinstance(read, dict) else None
-    if found != FORMAT:
+    if found not in READABLE:
         raise DataError(f"{where}: format is {found!r}, expected {FORMAT}; write it again with `vmrbench report`")
     try:
         return TypeAdapter(SweepSummary).validate_python(read)

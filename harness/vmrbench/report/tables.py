@@ -31,7 +31,7 @@ def accuracy_table(summary: SweepSummary, dataset: str) -> str:
     headers.append(f"{headline} − reference, {_points(summary.metrics[headline])}")
     rows = [
         [
-            *_names(row),
+            *names_of(row),
             *(with_interval(row.scores.get(name)) for name in shown),
             _difference(row, row.differences.get(headline)),
         ]
@@ -65,7 +65,7 @@ def cost_table(summary: SweepSummary, dataset: str) -> str:
     shared_gap = unknown_in_all([row.macs_amortised for row in found])
     rows = [
         [
-            *_names(row),
+            *names_of(row),
             *(scaled(row.macs_cold[stage], 1e-9) if stage in row.macs_cold else NONE for stage in stages),
             total(row.macs_cold, cold_gap),
             total(row.macs_amortised, shared_gap),
@@ -85,7 +85,7 @@ def time_table(summary: SweepSummary, dataset: str) -> str:
         p50, p90 = (NONE if ms is None else significant(ms) for ms in (late.p50_ms, late.p90_ms))
         rows.append(
             [
-                *_names(row),
+                *names_of(row),
                 f"{scaled(row.kept_clips)} / {scaled(row.clips)}",
                 percent(row.kept_ratio),
                 f"{p50} / {p90}",
@@ -100,7 +100,7 @@ def time_table(summary: SweepSummary, dataset: str) -> str:
 
 
 def diagnostics_table(summary: SweepSummary, dataset: str) -> str:
-    """What tells whether a score can be believed: what was kept, shuffled queries, seeds, checks of the counter."""
+    """What tells whether a score can be believed: shuffled queries, seeds, checks of the counter."""
     headline = summary.headline
     rows = []
     for row in summary.rows_of(dataset):
@@ -108,8 +108,7 @@ def diagnostics_table(summary: SweepSummary, dataset: str) -> str:
         shuffled = row.shuffled_query.get(headline)
         rows.append(
             [
-                *_names(row),
-                percent(row.moment_kept),
+                *names_of(row),
                 NONE if shuffled is None or shuffled.value is None else f"{shuffled.value:.1f}",
                 ", ".join(f"{seed}: {value:.1f}" for seed, value in zip(row.seeds, each, strict=False)) or NONE,
                 NONE if row.fvcore_ratio.value is None else f"{row.fvcore_ratio.value:.3f}",
@@ -117,7 +116,7 @@ def diagnostics_table(summary: SweepSummary, dataset: str) -> str:
                 row.status,
             ]
         )
-    headers = ["backbone", "trimmer", "true moment kept ↑", f"{headline} with another's query, % ↓"]
+    headers = ["backbone", "trimmer", f"{headline} with another's query, % ↓"]
     headers += [f"{headline} by seed, %", "fvcore / torch MACs", "uncounted operators", "status"]
     return markdown_table(headers, rows, words=2)
 
@@ -149,15 +148,21 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, 
     )
 
 
-def _names(row: Row) -> list[str]:
+def names_of(row: Row) -> list[str]:
+    """The first two columns of every table: backbone and trimmer, with the marks of the row."""
     marks = (" ‡" if row.reads_labels else "") + (" ⚠" if row.status != "VALID" else "")
     return [row.backbone, row.trimmer + marks]
 
 
+def reference_of(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The untrimmed row that a row is compared with, among rows of its data set; itself for that row."""
+    return next((r for r in rows if r.backbone == row.backbone and r.trimmer == row.reference), None)
+
+
 def _held(row: Row, rows: Sequence[Row], metric: str) -> Quantity:
     """The score of a row over that of its reference, None without one."""
-    of = {other.trimmer: other.scores.get(metric) for other in rows if other.backbone == row.backbone}
-    ours, theirs = row.scores.get(metric), of.get(row.reference or "")
+    reference = reference_of(row, rows)
+    ours, theirs = row.scores.get(metric), None if reference is None else reference.scores.get(metric)
     if ours is None or theirs is None or ours.value is None or not theirs.value:
         return Quantity(value=None, reason="no reference with a score")
     return Quantity(value=ours.value / theirs.value)

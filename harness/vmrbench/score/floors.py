@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from vmrbench.protocol.convention import VMRBENCH_V1, Protocol
+from vmrbench.score.measures import reached
 from vmrbench.score.moments import Floats, MomentTable, true_moments
 from vmrbench.spans import iou_matrix
 from vmrbench.types import Annotation
@@ -25,9 +26,9 @@ _QUERIES_AT_ONCE = 2000
 class Floors:
     """Query-blind scores on the test split, in percent, by metric (`R1@<IoU>`, `mIoU`).
 
-    constant: the normalised window that is best on train for that very metric; constant_window: that window, start
-    and end as shares of the video; whole_video: the whole video; random: the expected score of a window whose two
-    ends are uniform. constant and constant_window are None where there is no train split.
+    constant: the normalised window that is best on train for that very metric, or a given one; constant_window: that
+    window, start and end as shares of the video; whole_video: the whole video; random: the expected score of a window
+    whose two ends are uniform. constant and constant_window are None without train split and given window.
     """
 
     constant: Mapping[str, float] | None
@@ -47,23 +48,29 @@ def floors(
     train_annotations: Sequence[Annotation] | None,
     test_annotations: Sequence[Annotation],
     protocol: Protocol = VMRBENCH_V1,
+    window: tuple[float, float] | None = None,
 ) -> Floors:
     """Query-blind floors of a test split.
 
     The constant window is chosen on train among all windows whose ends are multiples of 0.05, once per metric; of
-    equally good ones the earliest and then shortest. The random floor averages 200 seeded windows a query.
+    equally good ones the earliest and then shortest; without train it is `window`, start and end as shares of the
+    video. The random floor averages 200 seeded windows a query.
 
     Raises:
         DataError: an annotation has no usable moment.
     """
     scores = _scores(protocol)
-    truth, durations = _truth(test_annotations)
+    truth, durations = _truth(test_annotations, protocol)
     whole = _best_overlap(np.array([[0.0, 1.0]]), truth, durations)
     draws = np.random.default_rng(protocol.seed).random((len(test_annotations), RANDOM_DRAWS, 2))
     random = _best_overlap(np.sort(draws, axis=-1), truth, durations)
-    constant, windows = None, None
+    constant: dict[str, float] | None = None
+    windows: dict[str, tuple[float, float]] | None = None
     if train_annotations:
-        windows = _fitted_windows(train_annotations, scores)
+        windows = _fitted_windows(train_annotations, protocol)
+    elif window is not None:
+        windows = dict.fromkeys(scores, window)
+    if windows is not None:
         constant = {
             name: float(scores[name](_best_overlap(np.array([window]), truth, durations)).mean())
             for name, window in windows.items()
@@ -80,23 +87,21 @@ def _scores(protocol: Protocol) -> dict[str, Callable[[Floats], Floats]]:
     """From best overlaps of one window a query to percent, by metric."""
 
     def recall(threshold: float) -> Callable[[Floats], Floats]:
-        return lambda best: np.where(best >= threshold - protocol.tolerance, 100.0, 0.0)
+        return lambda best: np.where(reached(best, threshold, protocol), 100.0, 0.0)
 
     found = {f"R1@{threshold:g}": recall(threshold) for threshold in protocol.recall_thresholds}
     return {**found, "mIoU": lambda best: 100.0 * best}
 
 
-def _fitted_windows(
-    annotations: Sequence[Annotation], scores: Mapping[str, Callable[[Floats], Floats]]
-) -> dict[str, tuple[float, float]]:
-    truth, durations = _truth(annotations)
+def _fitted_windows(annotations: Sequence[Annotation], protocol: Protocol) -> dict[str, tuple[float, float]]:
+    truth, durations = _truth(annotations, protocol)
     grid = [
         (start / GRID_STEPS, end / GRID_STEPS)
         for start in range(GRID_STEPS)
         for end in range(start + 1, GRID_STEPS + 1)
     ]
     best = _best_overlap(np.array(grid), truth, durations)
-    return {name: grid[int(score(best).mean(axis=0).argmax())] for name, score in scores.items()}
+    return {name: grid[int(score(best).mean(axis=0).argmax())] for name, score in _scores(protocol).items()}
 
 
 def _best_overlap(windows: Floats, truth: MomentTable, durations: Floats) -> Floats:
@@ -115,5 +120,6 @@ def _best_overlap(windows: Floats, truth: MomentTable, durations: Floats) -> Flo
     return np.concatenate(found)
 
 
-def _truth(annotations: Sequence[Annotation]) -> tuple[MomentTable, Floats]:
-    return true_moments(annotations), np.array([annotation.duration for annotation in annotations])
+def _truth(annotations: Sequence[Annotation], protocol: Protocol) -> tuple[MomentTable, Floats]:
+    table = true_moments(annotations, protocol)
+    return table, table.durations

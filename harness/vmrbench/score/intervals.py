@@ -45,13 +45,16 @@ class SeedScores:
     per_seed: Mapping[str, tuple[float, ...]]
 
 
-def bootstrap(per_query: pd.DataFrame, columns: Sequence[str], protocol: Protocol = VMRBENCH_V1) -> dict[str, Interval]:
+def bootstrap(
+    per_query: pd.DataFrame, columns: Sequence[str], protocol: Protocol = VMRBENCH_V1, *, by_query: bool = False
+) -> dict[str, Interval]:
     """Mean and interval of columns, resampling source videos.
 
     Args:
         per_query: one row a query, from `score_predictions`; `source_id`, or else `video_id`, names the cluster.
         columns: the columns to average.
-        protocol: resamples, seed and confidence.
+        protocol: resamples, seed and confidence; without resamples there is no interval.
+        by_query: resample queries instead, as if those of one video were independent: too narrow where they are not.
 
     Returns:
         Intervals by column; without low and high where there are fewer than two source videos.
@@ -60,14 +63,10 @@ def bootstrap(per_query: pd.DataFrame, columns: Sequence[str], protocol: Protoco
         DataError: a column is missing, has a NaN, or there are no queries.
     """
     values = _values(per_query, columns)
-    clusters, names = pd.factorize(per_query[SOURCE if SOURCE in per_query.columns else VIDEO])
-    sizes = np.bincount(clusters).astype(np.float64)
-    few = len(names) < 2
-    reason = f"an interval needs at least 2 source videos, found {len(names)}" if few else None
-    sums = np.zeros((len(names), len(columns)))
-    np.add.at(sums, clusters, values)
+    sums, sizes = _clustered(per_query, values, by_query)
+    reason = _no_interval(len(sizes), "queries" if by_query else "source videos", protocol)
     spreads = (
-        [(None, None, None)] * len(columns) if few else _spreads(_resampled_means(sums, sizes, protocol), protocol)
+        [(None, None, None)] * len(columns) if reason else _spreads(_resampled_means(sums, sizes, protocol), protocol)
     )
     return {
         name: Interval(
@@ -76,7 +75,7 @@ def bootstrap(per_query: pd.DataFrame, columns: Sequence[str], protocol: Protoco
             high=high,
             standard_error=error,
             n=len(values),
-            n_clusters=len(names),
+            n_clusters=len(sizes),
             reason=reason,
         )
         for name, value, (low, high, error) in zip(columns, values.mean(axis=0), spreads, strict=True)
@@ -91,11 +90,47 @@ def paired_difference(
     Raises:
         DataError: `a` and `b` do not hold the same queries, once each, or a column cannot be used.
     """
-    aligned = _aligned(b, a)
-    difference = _values(a, columns) - _values(aligned, columns)
+    return bootstrap(differences(a, b, columns), columns, protocol)
+
+
+def differences(a: pd.DataFrame, b: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """A - b by query, in the order of `a`, with ids and videos.
+
+    Raises:
+        DataError: as `paired_difference`.
+    """
+    difference = _values(a, columns) - _values(_aligned(b, a), columns)
     frame = a[[name for name in (SAMPLE, VIDEO, SOURCE) if name in a.columns]].reset_index(drop=True)
-    joined = pd.concat([frame, pd.DataFrame(difference, columns=list(columns))], axis=1)
-    return bootstrap(joined, columns, protocol)
+    return pd.concat([frame, pd.DataFrame(difference, columns=list(columns))], axis=1)
+
+
+def chance_of_difference(
+    difference: pd.DataFrame, columns: Sequence[str], protocol: Protocol = VMRBENCH_V1
+) -> dict[str, float | None]:
+    """Two-sided p of a paired randomisation test: how often a difference as large arises when signs are drawn.
+
+    The sign of a whole source video is drawn at a time, as often as the protocol resamples; None without two of them.
+
+    Args:
+        difference: one row a query, from `differences`.
+        columns: the columns to test.
+        protocol: resamples and seed.
+
+    Source:
+        Smucker et al., A Comparison of Statistical Significance Tests for Information Retrieval Evaluation, 2007.
+    """
+    sums, sizes = _clustered(difference, _values(difference, columns), by_query=False)
+    if _no_interval(len(sizes), "source videos", protocol):
+        return dict.fromkeys(columns)
+    generator = np.random.default_rng(protocol.seed)
+    chunk = max(1, _DRAWS_AT_ONCE // len(sizes))
+    extreme = np.zeros(len(columns))
+    for start in range(0, protocol.resamples, chunk):
+        rows = min(chunk, protocol.resamples - start)
+        signs = 2.0 * generator.integers(0, 2, size=(rows, len(sizes)), dtype=np.int8) - 1.0
+        # A rounding error must not turn an equal sum into a smaller one.
+        extreme += (np.abs(signs @ sums) >= np.abs(sums.sum(axis=0)) - 1e-6).sum(axis=0)
+    return {name: float(p) for name, p in zip(columns, (extreme + 1) / (protocol.resamples + 1), strict=True)}
 
 
 def average_seeds(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
@@ -121,6 +156,23 @@ def over_seeds(frames: Sequence[pd.DataFrame], columns: Sequence[str], protocol:
     mean = bootstrap(average_seeds(frames, columns), columns, protocol)
     each = {name: tuple(float(frame[name].mean()) for frame in frames) for name in columns}
     return SeedScores(mean=mean, per_seed=each)
+
+
+def _clustered(per_query: pd.DataFrame, values: Floats, by_query: bool) -> tuple[Floats, Floats]:
+    """[C, K] sums of the values of each cluster, and [C] queries of each."""
+    if by_query:
+        return values, np.ones(len(values))
+    clusters, names = pd.factorize(per_query[SOURCE if SOURCE in per_query.columns else VIDEO])
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, clusters, values)
+    return sums, np.bincount(clusters).astype(np.float64)
+
+
+def _no_interval(clusters: int, kind: str, protocol: Protocol) -> str | None:
+    """Why no interval can be had, else None."""
+    if protocol.resamples == 0:
+        return "no interval was asked for"
+    return f"an interval needs at least 2 {kind}, found {clusters}" if clusters < 2 else None
 
 
 def _spreads(resampled: Floats, protocol: Protocol) -> list[tuple[float, float, float]]:

@@ -2,92 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
-from vmrbench.protocol.convention import Protocol
-from vmrbench.score.moments import Floats, MomentTable, overlaps
+from vmrbench.protocol.convention import VMRBENCH_V1, Protocol
+from vmrbench.score.moments import Floats, MomentTable, first_moments, overlaps, undefined_overlaps
 from vmrbench.specs import MetricSpec
 
 
 def protocol_metrics(protocol: Protocol) -> tuple[MetricSpec, ...]:
-    """The metrics of a protocol: `R<n>@<IoU>`, `mIoU`, `mAP`, in that order."""
+    """The metrics of a protocol: `R<n>@<IoU>`, `mIoU`, and `mAP` where it has one, in that order."""
     recalls = [
         _spec(
             f"R{depth}@{threshold:g}",
-            f"queries with a window of IoU >= {threshold:g} among the first {depth}",
-            partial(recall, depth=depth, threshold=threshold, tolerance=protocol.tolerance),
+            f"queries with a window of IoU {protocol.operator} {threshold:g} among the first {depth}",
+            partial(recall, depth=depth, threshold=threshold, protocol=protocol),
         )
         for depth in protocol.recall_at
         for threshold in protocol.recall_thresholds
     ]
-    precision = partial(average_precision, thresholds=protocol.ap_thresholds, tolerance=protocol.tolerance)
+    iou = _spec("mIoU", "mean over queries of the IoU of the first window", partial(mean_iou, protocol=protocol))
+    if not protocol.ap_thresholds:
+        return (*recalls, iou)
     first, last = protocol.ap_thresholds[0], protocol.ap_thresholds[-1]
-    return (
-        *recalls,
-        _spec("mIoU", "mean over queries of the best IoU of the first window", mean_iou),
-        _spec("mAP", f"mean over queries of average precision, IoU {first:g} to {last:g}", precision),
-    )
+    summary = f"mean over queries of average precision, IoU {first:g} to {last:g}"
+    return (*recalls, iou, _spec("mAP", summary, partial(average_precision, protocol=protocol)))
+
+
+def reached(overlap: Floats, threshold: float, protocol: Protocol) -> npt.NDArray[np.bool_]:
+    """Where an IoU reaches a threshold, by the operator and tolerance of the protocol."""
+    if protocol.operator == ">=":
+        return overlap >= threshold - protocol.tolerance
+    return overlap > threshold + protocol.tolerance
+
+
+def best_overlaps(predicted: MomentTable, truth: MomentTable, protocol: Protocol = VMRBENCH_V1) -> Floats:
+    """[N, Q] best IoU of every prediction over the true moments of its query."""
+    best: Floats = overlaps(predicted, truth, protocol.union).max(axis=2, initial=0.0)
+    return best
 
 
 def recall(
-    predicted: MomentTable, truth: MomentTable, *, depth: int, threshold: float, tolerance: float = 0.0
+    predicted: MomentTable, truth: MomentTable, *, depth: int, threshold: float, protocol: Protocol = VMRBENCH_V1
 ) -> Floats:
-    """[N] 100 where one of the first `depth` predictions has IoU >= threshold with a true moment, else 0."""
-    best = overlaps(_first(predicted, depth), truth).max(axis=(1, 2), initial=0.0)
-    return np.where(best >= threshold - tolerance, 100.0, 0.0)
+    """[N] 100 where one of the first `depth` predictions reaches the threshold with a true moment, else 0."""
+    best = best_overlaps(first_moments(predicted, depth), truth, protocol).max(axis=1, initial=0.0)
+    return np.where(reached(best, threshold, protocol), 100.0, 0.0)
 
 
-def mean_iou(predicted: MomentTable, truth: MomentTable) -> Floats:
+def mean_iou(predicted: MomentTable, truth: MomentTable, *, protocol: Protocol = VMRBENCH_V1) -> Floats:
     """[N] best IoU of the first prediction over the true moments, times 100."""
-    best: Floats = overlaps(_first(predicted, 1), truth).max(axis=(1, 2), initial=0.0)
+    best: Floats = best_overlaps(first_moments(predicted, 1), truth, protocol).max(axis=1, initial=0.0)
     return 100.0 * best
 
 
-def average_precision(
-    predicted: MomentTable, truth: MomentTable, *, thresholds: Sequence[float], tolerance: float = 0.0
-) -> Floats:
-    """[N] interpolated average precision, averaged over IoU thresholds, times 100.
+def average_precision(predicted: MomentTable, truth: MomentTable, *, protocol: Protocol = VMRBENCH_V1) -> Floats:
+    """[N] interpolated average precision, averaged over the IoU thresholds of the protocol, times 100."""
+    total: Floats = precision_by_threshold(predicted, truth, protocol).mean(axis=1)
+    return total
 
-    Predictions are taken in rank order; each matches the free true moment it overlaps most (ties: the first listed)
-    if that IoU reaches the threshold. Every matched rank adds the best precision at or after it, divided by the
-    number of true moments.
+
+def precision_by_threshold(predicted: MomentTable, truth: MomentTable, protocol: Protocol = VMRBENCH_V1) -> Floats:
+    """[N, T] interpolated average precision at every IoU threshold of the protocol, times 100.
+
+    Predictions are taken by score, ties as listed; each matches the free true moment it overlaps most (ties: the first
+    listed) if that IoU reaches the threshold. Every matched rank adds the best precision at or after it, divided by
+    the number of true moments.
 
     Source:
         Everingham et al., The PASCAL Visual Object Classes Challenge: a Retrospective, 2015, section 2.2.
     """
-    hits = _matches(overlaps(predicted, truth), np.asarray(thresholds) - tolerance)
+    ranked = _by_score(first_moments(predicted, protocol.ap_windows))
+    overlap = overlaps(ranked, truth)
+    if protocol.no_union == "hit":
+        overlap = np.where(undefined_overlaps(ranked, truth), np.inf, overlap)
+    hits = _matches(overlap, truth.present, protocol)
     ranks = np.arange(1, hits.shape[1] + 1)
     precision = hits.cumsum(axis=1) / ranks[None, :, None]
     interpolated = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    total: Floats = (interpolated * hits).sum(axis=1).mean(axis=1) / truth.present.sum(axis=1)
+    total: Floats = (interpolated * hits).sum(axis=1) / truth.present.sum(axis=1)[:, None]
     return 100.0 * total
 
 
-def _matches(overlap: Floats, thresholds: Floats) -> Floats:
+def _by_score(table: MomentTable) -> MomentTable:
+    """Predictions best first, ties in their order; padding stays behind."""
+    if table.scores is None:
+        return table
+    order = np.argsort(np.where(table.present, -table.scores, np.inf), axis=1, kind="stable")
+    return replace(
+        table,
+        spans=np.take_along_axis(table.spans, order[..., None], axis=1),
+        present=np.take_along_axis(table.present, order, axis=1),
+        scores=np.take_along_axis(table.scores, order, axis=1),
+    )
+
+
+def _matches(overlap: Floats, real: npt.NDArray[np.bool_], protocol: Protocol) -> Floats:
     """[N, Q, T] 1 where a prediction finds a true moment that no better ranked one has taken, else 0.
 
-    overlap: [N, Q, M].
+    overlap: [N, Q, M]; real: [N, M] true moments that are no padding.
     """
-    queries, depth, width = overlap.shape
-    free = np.ones((queries, len(thresholds), width), dtype=bool)
+    queries, depth, _ = overlap.shape
+    thresholds = np.asarray(protocol.ap_thresholds)
+    free = np.repeat(real[:, None, :], len(thresholds), axis=1)
     hits = np.zeros((queries, depth, len(thresholds)))
     for rank in range(depth):
         # A taken moment counts below every real overlap, so that the best free one is found.
         open_overlap = np.where(free, overlap[:, rank, None, :], -1.0)
         choice = open_overlap.argmax(axis=2)
         best = np.take_along_axis(open_overlap, choice[..., None], axis=2)[..., 0]
-        found = (best >= thresholds) & (best > 0)
+        found = _reached_each(best, thresholds, protocol) & (best > 0)
         hits[:, rank] = found
         query, threshold = np.nonzero(found)
         free[query, threshold, choice[found]] = False
     return hits
 
 
-def _first(predicted: MomentTable, depth: int) -> MomentTable:
-    return MomentTable(spans=predicted.spans[:, :depth], present=predicted.present[:, :depth])
+def _reached_each(best: Floats, thresholds: Floats, protocol: Protocol) -> npt.NDArray[np.bool_]:
+    return np.stack([reached(best[:, place], level, protocol) for place, level in enumerate(thresholds)], axis=1)
 
 
 def _spec(name: str, summary: str, compute: Callable[..., Floats]) -> MetricSpec:

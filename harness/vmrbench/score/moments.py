@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from vmrbench.errors import DataError
-from vmrbench.score.submission import window_fault
-from vmrbench.spans import iou_matrix
+from vmrbench.protocol.convention import VMRBENCH_V1, Protocol, Union
+from vmrbench.score.windows import not_finite, window_fault
+from vmrbench.spans import hull_iou_matrix, iou_matrix, not_suppressed, without_union
 from vmrbench.types import Annotation, Prediction
 
 Floats = npt.NDArray[np.float64]
+Moment = tuple[float, float]
+IOU = {"true": iou_matrix, "hull": hull_iou_matrix}
 
 # A video cut from a longer one, named by 11 characters of the source, start and end: `bP5KfdFJzC4_660.0_810.0`.
 _CUT = re.compile(r"(.{11})_\d+\.\d+_\d+\.\d+")
@@ -27,50 +30,70 @@ class MomentTable:
     """Moments of N queries, padded to the longest list.
 
     spans: [N, K, 2] seconds, float64, zero where there is none; present: [N, K], true for real moments, which come
-    first. Predicted moments are ranked, best first; true ones are in the order of the annotation.
+    first. Predicted moments are in the order of the protocol, best first for `vmrbench-v1`; true ones are in the order
+    of the annotation. scores: [N, K] of predicted moments, None for true ones; durations: [N] seconds of each video.
     """
 
     spans: Floats
     present: npt.NDArray[np.bool_]
+    durations: Floats
+    scores: Floats | None = None
 
 
-def overlaps(predicted: MomentTable, truth: MomentTable) -> Floats:
+def overlaps(predicted: MomentTable, truth: MomentTable, union: Union = "true") -> Floats:
     """[N, Q, M] IoU of every predicted with every true moment of a query, 0 where either is padding."""
-    overlap = iou_matrix(torch.from_numpy(predicted.spans), torch.from_numpy(truth.spans)).numpy()
-    both = predicted.present[:, :, None] & truth.present[:, None, :]
-    return np.where(both, overlap, 0.0)
+    overlap = IOU[union](torch.from_numpy(predicted.spans), torch.from_numpy(truth.spans)).numpy()
+    return np.where(_both_present(predicted, truth), overlap, 0.0)
 
 
-def true_moments(annotations: Sequence[Annotation]) -> MomentTable:
-    """The truth, clamped to each video, in the order of the annotations.
+def undefined_overlaps(predicted: MomentTable, truth: MomentTable) -> npt.NDArray[np.bool_]:
+    """[N, Q, M] true where the IoU of two moments is 0/0."""
+    undefined = without_union(torch.from_numpy(predicted.spans), torch.from_numpy(truth.spans)).numpy()
+    return np.asarray(undefined & _both_present(predicted, truth))
+
+
+def first_moments(table: MomentTable, depth: int | None) -> MomentTable:
+    """The first `depth` moments of every query, all where it is None."""
+    if depth is None:
+        return table
+    scores = None if table.scores is None else table.scores[:, :depth]
+    return replace(table, spans=table.spans[:, :depth], present=table.present[:, :depth], scores=scores)
+
+
+def true_moments(annotations: Sequence[Annotation], protocol: Protocol = VMRBENCH_V1) -> MomentTable:
+    """The truth in the order of the annotations, clamped and cut to the first moment where the protocol says so.
 
     Raises:
-        DataError: an annotation has no moment, or one that is NaN, reversed, empty or outside its video.
+        DataError: an annotation has no moment, or one that is NaN or reversed; where the protocol refuses faults, also
+            one that is empty or outside its video.
     """
-    lists = [_checked_truth(annotation) for annotation in annotations]
-    return _padded(lists, np.array([annotation.duration for annotation in annotations]))
+    lists = [_checked_truth(annotation, protocol) for annotation in annotations]
+    if protocol.truth == "first":
+        lists = [moments[:1] for moments in lists]
+    return _padded(lists, _durations(annotations), protocol.clamp)
 
 
-def predicted_moments(predictions: Sequence[Prediction], annotations: Sequence[Annotation]) -> MomentTable:
-    """Predictions in the order of the annotations, ranked by score (ties: as listed) and clamped to each video.
+def predicted_moments(
+    predictions: Sequence[Prediction], annotations: Sequence[Annotation], protocol: Protocol = VMRBENCH_V1
+) -> MomentTable:
+    """Predictions in the order of the annotations, ordered, clamped, rounded and suppressed as the protocol says.
 
     A moment wholly outside its video keeps its rank and overlaps nothing.
 
     Raises:
         DataError: a query is unknown, comes twice or is missing, names another video than its annotation, or holds a
-            window that is NaN, reversed or empty.
+            window with a NaN; where the protocol refuses faults, also one that is reversed or empty.
     """
     by_id = _matched(predictions, annotations)
     lists = []
     for annotation in annotations:
         moments = by_id[annotation.sample_id].moments
         for window in moments:
-            fault = window_fault(window)
+            fault = window_fault(window) if protocol.faults == "refused" else not_finite(window)
             if fault:
                 raise DataError(f"query {annotation.sample_id!r}: {fault}; expected finite numbers and start < end")
-        ranked = sorted(moments, key=lambda moment: -moment[2])
-        lists.append([(start, end) for start, end, _ in ranked])
-    return _padded(lists, np.array([annotation.duration for annotation in annotations]))
+        lists.append(sorted(moments, key=lambda moment: -moment[2]) if protocol.order == "score" else list(moments))
+    return _finished(_padded(lists, _durations(annotations), protocol.clamp), protocol)
 
 
 def source_video(annotation: Annotation) -> str:
@@ -112,7 +135,7 @@ def _matched(predictions: Sequence[Prediction], annotations: Sequence[Annotation
     return by_id
 
 
-def _checked_truth(annotation: Annotation) -> list[tuple[float, float]]:
+def _checked_truth(annotation: Annotation, protocol: Protocol) -> list[Moment]:
     where = f"annotation {annotation.sample_id!r}"
     if not annotation.moments:
         raise DataError(f"{where}: has no moment; expected at least one to score against")
@@ -120,19 +143,54 @@ def _checked_truth(annotation: Annotation) -> list[tuple[float, float]]:
         raise DataError(f"{where}: the duration is {annotation.duration}; expected seconds above 0")
     for start, end in annotation.moments:
         # Compared so that NaN fails too.
-        if not min(end, annotation.duration) > max(start, 0.0):
+        if protocol.faults == "listed" and not end >= start:
+            raise DataError(f"{where}: moment {[start, end]} is reversed or not finite")
+        if protocol.faults == "refused" and not min(end, annotation.duration) > max(start, 0.0):
             raise DataError(
                 f"{where}: moment {[start, end]} is empty, reversed or outside the video of {annotation.duration} s"
             )
     return list(annotation.moments)
 
 
-def _padded(lists: Sequence[Sequence[tuple[float, float]]], durations: Floats) -> MomentTable:
+def _both_present(predicted: MomentTable, truth: MomentTable) -> npt.NDArray[np.bool_]:
+    return predicted.present[:, :, None] & truth.present[:, None, :]
+
+
+def _durations(annotations: Sequence[Annotation]) -> Floats:
+    return np.array([annotation.duration for annotation in annotations], dtype=np.float64)
+
+
+def _padded(lists: Sequence[Sequence[tuple[float, ...]]], durations: Floats, clamp: bool) -> MomentTable:
+    """Lists of (start, end) or (start, end, score) as a table."""
     counts = np.array([len(moments) for moments in lists], dtype=np.int64)
     width = int(counts.max(initial=1))
     present = np.arange(width)[None, :] < counts[:, None]
-    spans = np.zeros((len(lists), width, 2))
+    filled = np.zeros((len(lists), width, 3))
     flat = [moment for moments in lists for moment in moments]
+    scored = bool(flat) and len(flat[0]) == 3
     if flat:
-        spans[present] = np.asarray(flat, dtype=np.float64)
-    return MomentTable(spans=spans.clip(0.0, durations[:, None, None]), present=present)
+        filled[present, : len(flat[0])] = np.asarray(flat, dtype=np.float64)
+    spans = filled[..., :2].copy()
+    if clamp:
+        spans = spans.clip(0.0, durations[:, None, None])
+    return MomentTable(
+        spans=spans, present=present, durations=durations, scores=filled[..., 2].copy() if scored else None
+    )
+
+
+def _finished(table: MomentTable, protocol: Protocol) -> MomentTable:
+    """Predicted moments rounded and suppressed."""
+    if protocol.snap_seconds is not None:
+        table = replace(table, spans=np.round(table.spans / protocol.snap_seconds) * protocol.snap_seconds)
+    if protocol.nms is None:
+        return table
+    spans, present = torch.from_numpy(table.spans), torch.from_numpy(table.present)
+    deepest = None if protocol.ap_thresholds else max(*protocol.recall_at, *protocol.more_recall_at)
+    kept = not_suppressed(spans, present, protocol.nms, deepest, IOU[protocol.nms_union]).numpy()
+    order = np.argsort(~kept, axis=1, kind="stable")
+    return MomentTable(
+        spans=np.take_along_axis(table.spans, order[..., None], axis=1),
+        present=np.take_along_axis(kept, order, axis=1),
+        durations=table.durations,
+        scores=None if table.scores is None else np.take_along_axis(table.scores, order, axis=1),
+    )

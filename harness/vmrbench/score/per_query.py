@@ -26,13 +26,14 @@ def score_predictions(
     """Score every query.
 
     Args:
-        predictions: one for every annotation, in any order; one without moments counts 0 everywhere.
+        predictions: one for every annotation, in any order; one without moments counts 0 everywhere. Annotations
+            without one are left out where the protocol says so.
         annotations: the truth.
         protocol: the convention.
         metrics: what to compute; the protocol's own by default.
 
     Returns:
-        One row a query in the order of the annotations: `sample_id`, `video_id`, `source_id` (the video that
+        One row a scored query in the order of the annotations: `sample_id`, `video_id`, `source_id` (the video that
         `video_id` was cut from), then the metrics in their unit, percent for the protocol's own.
 
     Raises:
@@ -41,12 +42,10 @@ def score_predictions(
     """
     if not annotations:
         raise DataError("annotations: found none; expected at least one query to score")
-    truth, predicted = true_moments(annotations), predicted_moments(predictions, annotations)
-    columns: dict[str, object] = {
-        SAMPLE: [annotation.sample_id for annotation in annotations],
-        VIDEO: [annotation.video_id for annotation in annotations],
-        SOURCE: [source_video(annotation) for annotation in annotations],
-    }
+    annotations = scored_annotations(predictions, annotations, protocol)
+    truth = true_moments(annotations, protocol)
+    predicted = predicted_moments(predictions, annotations, protocol)
+    columns = _identity(annotations)
     for metric in protocol_metrics(protocol) if metrics is None else metrics:
         values = np.asarray(metric.compute(predicted, truth), dtype=np.float64)
         if values.shape != (len(annotations),) or np.isnan(values).any():
@@ -56,3 +55,28 @@ def score_predictions(
             )
         columns[metric.name] = values
     return pd.DataFrame(columns)
+
+
+def scored_annotations(
+    predictions: Sequence[Prediction], annotations: Sequence[Annotation], protocol: Protocol
+) -> Sequence[Annotation]:
+    """The annotations that count: all, or those with a prediction where the protocol drops the others.
+
+    Raises:
+        DataError: none is left.
+    """
+    if protocol.missing == "refused":
+        return annotations
+    answered = {prediction.sample_id for prediction in predictions}
+    kept = [annotation for annotation in annotations if annotation.sample_id in answered]
+    if not kept:
+        raise DataError(f"none of the {len(annotations)} annotated queries has a prediction")
+    return kept
+
+
+def _identity(annotations: Sequence[Annotation]) -> dict[str, object]:
+    return {
+        SAMPLE: [annotation.sample_id for annotation in annotations],
+        VIDEO: [annotation.video_id for annotation in annotations],
+        SOURCE: [source_video(annotation) for annotation in annotations],
+    }

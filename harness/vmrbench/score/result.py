@@ -1,21 +1,25 @@
-"""Score a predictions file and show the result as JSON or Markdown."""
+"""Score a predictions file: every number with its intervals, and what is odd about the file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from vmrbench.errors import DataError
-from vmrbench.protocol.convention import Protocol, get_protocol
+from vmrbench.protocol.convention import Protocol
+from vmrbench.protocol.published import get_protocol
+from vmrbench.score.details import Detail, details
+from vmrbench.score.faults import Fault
+from vmrbench.score.highlights import highlight_scores, no_highlights
 from vmrbench.score.intervals import Interval, bootstrap
 from vmrbench.score.measures import protocol_metrics
-from vmrbench.score.per_query import SOURCE, VIDEO, score_predictions
-from vmrbench.score.submission import read_predictions
+from vmrbench.score.moments import predicted_moments, true_moments
+from vmrbench.score.per_query import SOURCE, VIDEO, score_predictions, scored_annotations
+from vmrbench.score.submission import Submission, read_submission
 from vmrbench.specs import MetricSpec
 from vmrbench.types import Annotation
 
@@ -24,7 +28,10 @@ from vmrbench.types import Annotation
 class ScoreResult:
     """Scores of one predictions file.
 
-    per_query: as `score_predictions` gives it; scores: mean and interval by metric; metrics: what was computed.
+    per_query: as `score_predictions` gives it, with the highlight scores; scores: mean and interval over source videos
+    by metric; by_query: the same with queries resampled; metrics: what was computed of moments; highlights: names of
+    highlight metrics, none for the reason `no_highlights`; details: at every IoU and by length; faults: what the
+    protocol scored as it stood.
     """
 
     predictions: str
@@ -32,53 +39,36 @@ class ScoreResult:
     metrics: tuple[MetricSpec, ...]
     per_query: pd.DataFrame
     scores: Mapping[str, Interval]
+    by_query: Mapping[str, Interval]
+    details: tuple[Detail, ...]
+    faults: tuple[Fault, ...]
+    highlights: tuple[str, ...]
+    no_highlights: str | None
+
+    @property
+    def directions(self) -> dict[str, tuple[str, bool]]:
+        """Unit and whether higher is better, by metric, in the order of tables."""
+        moments = {metric.name: (metric.unit, metric.higher_is_better) for metric in self.metrics}
+        return moments | dict.fromkeys(self.highlights, ("%", True))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: file, protocol, numbers of queries and videos, and each metric with unit and interval."""
+        """Plain values: file, protocol, numbers of queries and videos, each metric with unit and intervals, faults."""
         return {
             "predictions": self.predictions,
             "protocol": self.protocol.name,
+            "rules": list(self.protocol.rules),
             "n_queries": len(self.per_query),
             "n_videos": int(self.per_query[VIDEO].nunique()),
             "n_source_videos": int(self.per_query[SOURCE].nunique()),
             "scores": {
-                metric.name: {
-                    **asdict(self.scores[metric.name]),
-                    "unit": metric.unit,
-                    "higher_is_better": metric.higher_is_better,
-                }
-                for metric in self.metrics
+                name: {**asdict(self.scores[name]), "unit": unit, "higher_is_better": higher}
+                for name, (unit, higher) in self.directions.items()
             },
+            "by_query": {name: asdict(interval) for name, interval in self.by_query.items()},
+            "details": [asdict(detail) for detail in self.details],
+            "no_highlights": self.no_highlights,
+            "faults": [asdict(fault) for fault in self.faults],
         }
-
-    def to_markdown(self) -> str:
-        """A table of metrics with intervals, and the lines needed to read it."""
-        rows = [
-            (
-                f"{metric.name} {'↑' if metric.higher_is_better else '↓'}",
-                metric.unit,
-                f"{self.scores[metric.name].value:.2f}",
-                _interval(self.scores[metric.name]),
-            )
-            for metric in self.metrics
-        ]
-        percent = f"{100 * self.protocol.confidence:g} %"
-        table = tabulate(
-            rows,
-            headers=["metric", "unit", "value", f"{percent} interval"],
-            tablefmt="github",
-            disable_numparse=True,
-            colalign=("left", "left", "right", "right"),
-        )
-        counts = (
-            f"{len(self.per_query):,} queries, {self.per_query[VIDEO].nunique():,} videos, "
-            f"{self.per_query[SOURCE].nunique():,} source videos"
-        )
-        return (
-            f"`{self.predictions}`, protocol `{self.protocol.name}`, {counts}.\n\n{table}\n\n"
-            f"Intervals: bootstrap over source videos, {self.protocol.resamples:,} resamples, seed "
-            f"{self.protocol.seed}.\n"
-        )
 
 
 def score_file(
@@ -86,36 +76,60 @@ def score_file(
     annotations: Sequence[Annotation],
     protocol_name: str = "vmrbench-v1",
     metrics: Sequence[MetricSpec] | None = None,
+    *,
+    intervals: bool = True,
 ) -> ScoreResult:
     """Score a predictions file against annotations.
 
     Args:
-        predictions_path: JSON lines in the schema of QVHighlights submissions.
-        annotations: the truth; every query needs a line in the file.
+        predictions_path: a file of any schema that `read_entries` knows.
+        annotations: the truth.
         protocol_name: the convention.
-        metrics: what to compute; the protocol's own by default.
+        metrics: what to compute of moments; the protocol's own by default.
+        intervals: whether to resample; without, every interval is None.
 
     Raises:
         ConfigError: the protocol is unknown.
         DataError: the file or a query is not usable; the message starts with the file.
     """
     protocol = get_protocol(protocol_name)
-    chosen = protocol_metrics(protocol) if metrics is None else tuple(metrics)
-    predictions = read_predictions(predictions_path)
+    submission = read_submission(predictions_path, annotations, protocol)
     try:
-        per_query = score_predictions(predictions, annotations, protocol, chosen)
+        return score_submission(
+            submission, annotations, protocol, metrics, name=str(predictions_path), intervals=intervals
+        )
     except DataError as error:
         raise DataError(f"{predictions_path}: {error}") from error
+
+
+def score_submission(
+    submission: Submission,
+    annotations: Sequence[Annotation],
+    protocol: Protocol,
+    metrics: Sequence[MetricSpec] | None = None,
+    *,
+    name: str,
+    intervals: bool = True,
+) -> ScoreResult:
+    """Score predictions that were read for these annotations; arguments and errors as `score_file`."""
+    predictions = submission.predictions
+    chosen = protocol_metrics(protocol) if metrics is None else tuple(metrics)
+    per_query = score_predictions(predictions, annotations, protocol, chosen)
+    scored = scored_annotations(predictions, annotations, protocol)
+    why_not = no_highlights(predictions, scored) if protocol.highlights else f"{protocol.name} scores moments only"
+    highlights = {} if why_not else highlight_scores(predictions, scored)
+    per_query = per_query.assign(**highlights)
+    names = [*(metric.name for metric in chosen), *highlights]
+    resampled = protocol if intervals else replace(protocol, resamples=0)
     return ScoreResult(
-        predictions=str(predictions_path),
+        predictions=name,
         protocol=protocol,
         metrics=chosen,
         per_query=per_query,
-        scores=bootstrap(per_query, [metric.name for metric in chosen], protocol),
+        scores=bootstrap(per_query, names, resampled),
+        by_query=bootstrap(per_query, names, resampled, by_query=True),
+        details=details(predicted_moments(predictions, scored, protocol), true_moments(scored, protocol), protocol),
+        faults=submission.faults,
+        highlights=tuple(highlights),
+        no_highlights=why_not,
     )
-
-
-def _interval(score: Interval) -> str:
-    if score.low is None or score.high is None:
-        return f"none: {score.reason}"
-    return f"[{score.low:.2f}, {score.high:.2f}]"

@@ -1,4 +1,4 @@
-"""The predictions file: one JSON object a line, in the schema of QVHighlights submissions.
+"""Predictions files: ours, in the schema of QVHighlights submissions, and those of other systems, judged.
 
 Source: jayleicn/moment_detr, standalone_eval/README.md (schema only): `qid`, `query`, `vid`,
 `pred_relevant_windows` as [start, end, score] in seconds. Further keys are allowed and not read.
@@ -7,15 +7,24 @@ Source: jayleicn/moment_detr, standalone_eval/README.md (schema only): `qid`, `q
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vmrbench.errors import DataError
+from vmrbench.protocol.convention import Protocol
+from vmrbench.score.entries import Entry, read_entries
+from vmrbench.score.faults import Fault, judge_entry, missing_queries, refuse
+from vmrbench.score.windows import window_fault
 from vmrbench.types import Annotation, Prediction
 
-Window = tuple[float, float, float]
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """Predictions of a file, with the ids and videos of the annotations, and what is odd about them."""
+
+    predictions: tuple[Prediction, ...]
+    faults: tuple[Fault, ...]
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], annotations: Sequence[Annotation]) -> None:
@@ -43,70 +52,84 @@ def read_predictions(path: Path) -> list[Prediction]:
     """Read a predictions file in file order; windows stay in the order of the file.
 
     Raises:
-        DataError: the file cannot be read, a line is no JSON object of the schema, a window is NaN, reversed or
-            empty, or a query id comes twice. The message names file, line and query.
+        DataError: the file cannot be read, a line is of no known schema, a window is NaN, reversed or empty, or a query
+            id comes twice. The message names file, line and query.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
     predictions: list[Prediction] = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        prediction = _read_line(line, f"{path}: line {number}")
-        sample_id = prediction.sample_id
-        if sample_id in seen:
-            raise DataError(f"{path}: line {number}: query {sample_id!r} was on line {seen[sample_id]} already")
-        seen[sample_id] = number
-        predictions.append(prediction)
+    seen: dict[str, str] = {}
+    for entry in read_entries(path):
+        where = f"{path}: {entry.place}: query {entry.sample_id!r}"
+        _once(entry, seen, where)
+        for rank, window in enumerate(entry.windows, start=1):
+            fault = window_fault(window)
+            if fault:
+                raise DataError(f"{where}: window {rank}: {fault}; expected finite numbers and start < end")
+        predictions.append(
+            Prediction(
+                sample_id=entry.sample_id,
+                video_id=entry.video_id or "",
+                moments=entry.windows,
+                saliency=entry.saliency,
+            )
+        )
     return predictions
 
 
-def window_fault(window: Window) -> str | None:
-    """What is wrong with a predicted window (start s, end s, score), None where nothing is."""
-    start, end, _ = window
-    if not all(math.isfinite(number) for number in window):
-        return f"window {list(window)} holds a number that is not finite"
-    if end < start:
-        return f"window {[start, end]} ends before it starts"
-    if end == start:
-        return f"window {[start, end]} has no length"
-    return None
+def read_submission(path: Path, annotations: Sequence[Annotation], protocol: Protocol) -> Submission:
+    """Read a predictions file for these annotations, and judge it as the protocol does.
+
+    Ids are matched by their text; those of Ego4D's results by `<annotation_uid>_<query_idx>`, which is the id of an
+    annotation or is made of its `extra["annotation_uid"]` and `extra["query_idx"]`.
+
+    Raises:
+        DataError: the file is of no known schema, a number is NaN, a query id is unknown or comes twice, a video is
+            another than the annotation's; where the protocol refuses faults, also a window that is reversed, empty or
+            beyond the video, a list not sorted by score, or a missing query. The message names file, line and query.
+    """
+    known = _by_id(annotations)
+    seen: dict[str, str] = {}
+    predictions, faults = [], []
+    for entry in read_entries(path):
+        where = f"{path}: {entry.place}: query {entry.sample_id!r}"
+        annotation = known.get(entry.sample_id)
+        if annotation is None:
+            raise DataError(f"{where} has a prediction and no annotation; score against its own split")
+        _once(entry, seen, where)
+        _check_video(entry, annotation, where)
+        faults += judge_entry(entry, annotation, where)
+        predictions.append(
+            Prediction(
+                sample_id=annotation.sample_id,
+                video_id=annotation.video_id,
+                moments=entry.windows,
+                saliency=entry.saliency,
+            )
+        )
+    answered = {prediction.sample_id for prediction in predictions}
+    faults += missing_queries([a.sample_id for a in annotations if a.sample_id not in answered])
+    refuse(faults, path, protocol, len(annotations))
+    return Submission(predictions=tuple(predictions), faults=tuple(faults))
 
 
-def _read_line(line: str, where: str) -> Prediction:
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: is no JSON: {error}") from error
-    if not isinstance(entry, dict):
-        raise DataError(f"{where}: found {type(entry).__name__}, expected an object with 'qid', 'vid', windows")
-    query_id = entry.get("qid")
-    if isinstance(query_id, bool) or not isinstance(query_id, int | str):
-        raise DataError(f"{where}: 'qid' is {query_id!r}; expected a text or a whole number")
-    where = f"{where}: query {str(query_id)!r}"
-    video_id = entry.get("vid")
-    if not isinstance(video_id, str):
-        raise DataError(f"{where}: 'vid' is {video_id!r}; expected a text")
-    listed = entry.get("pred_relevant_windows")
-    if not isinstance(listed, list):
-        raise DataError(f"{where}: 'pred_relevant_windows' is {listed!r}; expected a list of [start, end, score]")
-    moments = tuple(_read_window(window, f"{where}: window {place}") for place, window in enumerate(listed, start=1))
-    return Prediction(sample_id=str(query_id), video_id=video_id, moments=moments)
+def _by_id(annotations: Sequence[Annotation]) -> dict[str, Annotation]:
+    made = {
+        f"{annotation.extra['annotation_uid']}_{annotation.extra['query_idx']}": annotation
+        for annotation in annotations
+        if {"annotation_uid", "query_idx"} <= set(annotation.extra)
+    }
+    return made | {annotation.sample_id: annotation for annotation in annotations}
 
 
-def _read_window(window: Any, where: str) -> Window:
-    is_triple = isinstance(window, list) and len(window) == 3
-    if not is_triple or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in window):
-        raise DataError(f"{where}: is {window!r}; expected [start, end, score] as numbers")
-    start, end, score = window
-    read = (float(start), float(end), float(score))
-    fault = window_fault(read)
-    if fault:
-        raise DataError(f"{where}: {fault}; expected finite numbers and start < end")
-    return read
+def _once(entry: Entry, seen: dict[str, str], where: str) -> None:
+    if entry.sample_id in seen:
+        raise DataError(f"{where} was on {seen[entry.sample_id]} already")
+    seen[entry.sample_id] = entry.place
+
+
+def _check_video(entry: Entry, annotation: Annotation, where: str) -> None:
+    here = {annotation.video_id, annotation.extra.get("clip_uid"), annotation.extra.get("clip_id")}
+    if entry.video_id is not None and entry.video_id not in here:
+        raise DataError(f"{where}: predicted in video {entry.video_id!r}, annotated in {annotation.video_id!r}")
 
 
 def _written_id(sample_id: str) -> int | str:

@@ -21,8 +21,14 @@ Overwrite = Literal["only-missing", "always", "never"]
 
 STAGES: tuple[Stage, ...] = ("base", "train", "predict", "cost", "cells")
 OVERWRITE: tuple[Overwrite, ...] = ("only-missing", "always", "never")
+Usable = Callable[[Path], bool]
+
 KEY_LENGTH = 16
 _DAY = 86400.0
+
+
+def _any(folder: Path) -> bool:
+    return True
 
 
 class NotStored(UserError):  # noqa: N818  # says what is the matter
@@ -45,10 +51,11 @@ class Store:
         """Where a folder is or would be."""
         return self.root / stage / key[:KEY_LENGTH]
 
-    def has(self, stage: Stage, key: str) -> bool:
-        """Whether the folder is there, complete, and not to be made again."""
+    def has(self, stage: Stage, key: str, usable: Usable = _any) -> bool:
+        """Whether the folder is there, complete, not to be made again, and `usable`."""
         folder = self.path(stage, key)
-        return folder.is_dir() and not (self.overwrite == "always" and folder.stat().st_mtime < self.since)
+        old = self.overwrite == "always" and folder.is_dir() and folder.stat().st_mtime < self.since
+        return folder.is_dir() and not old and usable(folder)
 
     def keys(self, stage: Stage) -> list[str]:
         """The short keys of all complete folders of a stage, sorted."""
@@ -79,18 +86,22 @@ class Store:
                 if not resume:
                     shutil.rmtree(aside, ignore_errors=True)
 
-    def ensure(self, stage: Stage, key: str, make: Callable[[Path], None], *, resume: bool = False) -> Path:
+    def ensure(
+        self, stage: Stage, key: str, make: Callable[[Path], None], *, resume: bool = False, usable: Usable = _any
+    ) -> Path:
         """The folder; made by `make(folder to fill)` where it is missing. Waits for another process that makes it.
+
+        usable: whether a folder is what it should be; one that an earlier version of vmrbench wrote may lack a file.
 
         Raises:
             NotStored: it is missing and `overwrite` is `never`.
         """
         final = self.path(stage, key)
-        while not self.has(stage, key):
+        while not self.has(stage, key, usable):
             if self.overwrite == "never":
                 raise NotStored(f"{final}: is not stored and --overwrite is 'never'; run with --overwrite only-missing")
             with self.write(stage, key, wait_seconds=_DAY, resume=resume) as aside:
-                if self.has(stage, key):
+                if self.has(stage, key, usable):
                     shutil.rmtree(aside)
                 else:
                     make(aside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -26,17 +27,18 @@ def check_trimmer(spec: TrimmerSpec, dims: TrimDims, options: Any = None) -> Non
 
     Args:
         spec: what the plug-in offers.
-        dims: widths to build it for; `rows` must exceed `index` for a trimmer of input `fill`.
+        dims: widths to build it for; `rows` must exceed `index` for a trimmer of input `fill`, and `fine` follows.
         options: an options object; default is `spec.options()`.
 
     Raises:
         PluginError: the first check that fails.
     """
     torch.manual_seed(0)
+    fine_width = dims.rows - (dims.index if spec.input == "fill" else 0)
+    dims = replace(dims, fine=fine_width)
     model = spec.build(spec.options() if options is None else options, dims).eval()
     who = f"trimmer {spec.name!r}"
     _expect(isinstance(model, Trimmer), f"{who}: lacks select or loss; see vmrbench.protocols.Trimmer")
-    fine_width = dims.rows - (dims.index if spec.input == "fill" else 0)
     batch = make_batch(
         [12, 7, 9, 1], width=fine_width, index_width=dims.index, text_width=dims.text, query_lengths=[5, 3, 6, 1]
     )
@@ -105,7 +107,8 @@ def check_training(model: nn.Module, spec: TrimmerSpec, batch: Batch, access: Ac
     reach = access(batch, True)
     decision = cast(Trimmer, model).select(withhold_clips(batch), reach)
     check_decision(decision, batch, who)
-    terms = cast(Trimmer, model).loss(decision, batch, student=_targets(batch, 0), teacher=_targets(batch, 1))
+    student, teacher = (_targets(batch, seed) if spec.uses_teacher else None for seed in (0, 1))
+    terms = cast(Trimmer, model).loss(decision, batch, student=student, teacher=teacher)
     wrong = [name for name, term in terms.items() if term.dim() or not bool(term.isfinite())]
     _expect(not wrong, f"{who}: loss terms {wrong} are not finite numbers")
     parameters = dict(model.named_parameters())

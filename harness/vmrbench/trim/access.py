@@ -32,16 +32,22 @@ class CountingAccess:
     def __init__(self, batch: Batch, fill: Fill, encode: Preview | None, *, training: bool) -> None:
         self._source, self._withheld = batch, withhold_clips(batch)
         self._fill, self._encode, self._training = fill, encode, training
-        self._held = batch.clips if training else torch.zeros_like(batch.clips)
         self.fetched = torch.zeros_like(batch.clip_mask)
         self.reads = torch.zeros_like(batch.clip_mask, dtype=torch.long)
 
     def fetch(self, keep: Tensor) -> Tensor:
         """[B, L, D] expensive features of the clips in `keep` [B, L], zero elsewhere; reads only new ones."""
-        new = self._count(keep)
-        if not self._training:
-            self._held = torch.where(new[..., None], self._source.clips, self._held)
-        return self._held * keep.to(self._held.dtype)[..., None]
+        self._read(keep.detach() > 0)
+        return self._held() * keep.to(self._source.clips.dtype)[..., None]
+
+    def fetch_clip(self, place: int, keep: Tensor) -> Tensor:
+        """[B, D] expensive features of the clip at `place` where `keep` [B] is 1, else zero; reads only new ones."""
+        wanted = torch.zeros_like(self.fetched)
+        wanted[:, place] = keep.detach() > 0
+        self._read(wanted)
+        clip = self._source.clips[:, place]
+        held = clip if self._training else torch.where(self.fetched[:, place, None], clip, 0)
+        return held * keep.to(clip.dtype)[:, None]
 
     def rows(self, keep: Tensor) -> Batch:
         """The batch a backbone reads when `keep` [B, L] has expensive features."""
@@ -58,12 +64,15 @@ class CountingAccess:
     def _fine(self, keep: Tensor) -> Tensor:
         if not self._training:
             return self.fetch(keep)
-        self._count(keep)
-        return self._held
+        self._read(keep.detach() > 0)
+        return self._source.clips
 
-    def _count(self, keep: Tensor) -> Tensor:
-        """[B, L] the clips of `keep` that had not been read."""
-        new = (keep.detach() > 0) & self._source.clip_mask & ~self.fetched
+    def _read(self, wanted: Tensor) -> None:
+        new = wanted & self._source.clip_mask & ~self.fetched
         self.reads = self.reads + new
         self.fetched = self.fetched | new
-        return new
+
+    def _held(self) -> Tensor:
+        """[B, L, D] what the trimmer may know by now: in training everything, else clips that were fetched."""
+        clips = self._source.clips
+        return clips if self._training else torch.where(self.fetched[..., None], clips, 0)

@@ -45,15 +45,27 @@ def step_quotas(budget: Tensor, steps: int) -> Tensor:
     return upto[:, 1:] - upto[:, :-1]
 
 
-def top_clips(scores: Tensor, allowed: Tensor, quota: Tensor) -> Tensor:
+def top_clips(scores: Tensor, allowed: Tensor, quota: Tensor, *, then: Tensor | None = None) -> Tensor:
     """[B, L] boolean: the `quota` best allowed clips of every row; ties go to the earlier clip.
 
     Args:
-        scores: [B, L] higher is better.
+        scores: [B, L] finite, higher is better.
         allowed: [B, L] clips that may be taken.
         quota: [B] how many.
+        then: [B, L] decides between clips of equal score, higher is better; the earlier clip is next.
+
+    Example:
+        >>> scores, allowed = torch.tensor([[1.0, 1.0, 1.0, 0.0]]), torch.ones(1, 4, dtype=torch.bool)
+        >>> top_clips(scores, allowed, torch.tensor([2]), then=torch.tensor([[0.0, 2.0, 1.0, 9.0]]))
+        tensor([[False,  True,  True, False]])
     """
-    order = scores.masked_fill(~allowed, -torch.inf).argsort(dim=1, descending=True, stable=True)
+    ranked = scores.masked_fill(~allowed, -torch.inf)
+    if then is None:
+        order = ranked.argsort(dim=1, descending=True, stable=True)
+    else:
+        # A stable sort by the second key, then one by the first, leaves equal scores in the order of the second.
+        second = then.argsort(dim=1, descending=True, stable=True)
+        order = second.gather(1, ranked.gather(1, second).argsort(dim=1, descending=True, stable=True))
     places = torch.arange(order.shape[1], device=order.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, places)
     return (rank < quota[:, None]) & allowed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from vmrbench.errors import DataError
 from vmrbench.types import Batch
 
-FillPolicy = Literal["concat_zero", "adapter"]
+INDEX_FILLS = frozenset({"concat_zero", "adapter"})
 
 
 class FineOnly(nn.Module):
@@ -23,6 +22,7 @@ class FineOnly(nn.Module):
 
     def forward(self, batch: Batch, fine: Tensor, keep: Tensor) -> Batch:
         """Return `batch` with `fine` [B, L, D] as its clips; `keep` must be every clip."""
+        # Said anew: where a trimmer was asked before, `batch` is what was shown to it, without expensive features.
         return replace(batch, clips=fine, fine_weight=keep.detach().to(fine.dtype) * batch.clip_mask, index=None)
 
 
@@ -76,16 +76,78 @@ class Adapter(nn.Module):
         self.stand_in.bias.copy_(solved[-1])
 
 
-def build_fill(policy: str, fine_width: int, index_width: int) -> ConcatZero | Adapter:
+class Zero(nn.Module):
+    """fine x keep: nothing stands in, and no index is read; the input width stays."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, batch: Batch, fine: Tensor, keep: Tensor) -> Batch:
+        """Rows of width D, zero where a clip was not kept. Arguments as in `ConcatZero.forward`."""
+        kept = keep.to(fine.dtype) * batch.clip_mask
+        return replace(batch, clips=fine * kept[..., None], fine_weight=kept.detach(), index=None)
+
+
+class Hold(nn.Module):
+    """The features of the nearest kept clip stand in, of two equally near ones the earlier's; no index is read."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, batch: Batch, fine: Tensor, keep: Tensor) -> Batch:
+        """Rows of width D; zero in a video of which nothing was kept. Arguments as in `ConcatZero.forward`.
+
+        Through `keep` a gradient says what a clip's own features would change over those that stand in for it.
+        """
+        kept = keep.to(fine.dtype) * batch.clip_mask
+        source, any_kept = nearest_kept(kept.detach() > 0.5)
+        held = fine.gather(1, source[..., None].expand_as(fine)) * (any_kept & batch.clip_mask)[..., None]
+        rows = fine * kept[..., None] + held * (1 - kept)[..., None]
+        return replace(batch, clips=rows, fine_weight=kept.detach(), index=None)
+
+
+def nearest_kept(kept: Tensor) -> tuple[Tensor, Tensor]:
+    """For every clip the position of the nearest kept one, ties to the earlier; and whether any was kept.
+
+    Args:
+        kept: [B, L] boolean.
+
+    Returns:
+        [B, L] positions, 0 where nothing was kept; [B, 1] boolean.
+
+    Example:
+        >>> nearest_kept(torch.tensor([[True, False, False, True, False]]))[0]
+        tensor([[0, 0, 3, 3, 3]])
+        >>> nearest_kept(torch.tensor([[True, False, True]]))[0]
+        tensor([[0, 0, 2]])
+    """
+    count = kept.shape[1]
+    place = torch.arange(count, device=kept.device).expand_as(kept)
+    # Farther away than any clip, where there is no kept one on that side.
+    before = torch.where(kept, place, -count).cummax(1).values
+    after = torch.where(kept, place, 2 * count).flip(1).cummin(1).values.flip(1)
+    nearest = torch.where(place - before <= after - place, before, after)
+    some = kept.any(1, keepdim=True)
+    return torch.where(some, nearest, 0), some
+
+
+Fill = FineOnly | ConcatZero | Adapter | Zero | Hold
+
+
+def build_fill(policy: str, fine_width: int, index_width: int) -> Fill:
     """The fill policy of that name.
 
     Raises:
-        DataError: the data set has no index features to fill with.
+        DataError: the policy fills with index features and the data set has none.
     """
+    if policy not in INDEX_FILLS:
+        return Zero(fine_width) if policy == "zero" else Hold(fine_width)
     if index_width == 0:
         raise DataError(
             f"fill {policy!r} puts index features where no clip was kept, and the data set has none; "
-            "name an index source in the data set, or leave only trimmer 'none' in the sweep"
+            "name an index source in the data set, fill with 'zero' or 'hold', or leave only 'none' among the trimmers"
         )
     return ConcatZero(fine_width, index_width) if policy == "concat_zero" else Adapter(fine_width, index_width)
 

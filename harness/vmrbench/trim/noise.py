@@ -10,6 +10,9 @@ from torch import Tensor
 
 _BITS = 31
 _MODULUS = 2**_BITS
+_LEAST = 1e-6
+# Below it a draw is as good as hard, and its gradient is noise.
+_LOWEST_TEMPERATURE = 1e-2
 
 
 def sample_uniform(sample_ids: Sequence[str], length: int, seed: int, like: Tensor) -> Tensor:
@@ -29,3 +32,23 @@ def sample_uniform(sample_ids: Sequence[str], length: int, seed: int, like: Tens
         state = ((state ^ (state >> shift)) * factor) % _MODULUS
     uniform: Tensor = ((state ^ (state >> 15)).to(torch.float64) + 0.5) / _MODULUS
     return uniform.to(torch.float32)
+
+
+def gumbel(uniform: Tensor) -> Tensor:
+    """Gumbel noise from uniform numbers in 0..1: added to logits, the greatest is a draw from their softmax."""
+    return -torch.log(-torch.log(uniform.clamp(_LEAST, 1 - _LEAST)))
+
+
+def hard_draws(logit: Tensor, temperature: float) -> Tensor:
+    """0/1 of independent draws with the probabilities sigmoid(logit), with the gradient of their relaxation.
+
+    Args:
+        logit: any shape.
+        temperature: of the relaxation; it does not change the probabilities.
+
+    Source:
+        Jang et al., Categorical Reparameterization with Gumbel-Softmax, 2017, straight through, for two classes.
+    """
+    noise = torch.rand_like(logit).clamp(_LEAST, 1 - _LEAST).logit()
+    soft = ((logit + noise) / max(temperature, _LOWEST_TEMPERATURE)).sigmoid()
+    return (soft > 0.5).to(soft.dtype) + (soft - soft.detach())

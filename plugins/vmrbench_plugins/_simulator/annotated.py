@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vmrbench.data.cache import KeepLast
-from vmrbench.data.provider import REMEMBERED_VIDEOS, TextProvider
+from vmrbench.data.provider import REMEMBERED_VIDEOS
+from vmrbench.data.query_words import QueryFeatures
 from vmrbench.protocols import DatasetFacts, FeatureFacts
 from vmrbench.types import Annotation, FinerClips, Sample
 from vmrbench_plugins._simulator.features import CLIP_WIDTH, GROUP_WIDTH, INDEX_ENCODERS
@@ -25,10 +25,12 @@ REVISION = 1
 class SimulatedProvider:
     """Features of real annotations made from their sentences; see `from_annotations`."""
 
-    def __init__(self, annotations: Sequence[Annotation], words: Path | None, clip_seconds: float, seed: int) -> None:
+    def __init__(
+        self, annotations: Sequence[Annotation], queries: QueryFeatures, clip_seconds: float, seed: int
+    ) -> None:
         self._annotations = list(annotations)
         self._clip_seconds, self._seed = clip_seconds, seed
-        self._words = TextProvider(words)
+        self._queries = queries
         self._videos = AnnotatedVideos(annotations, clip_seconds, seed)
         self._render = KeepLast(self._render_video, REMEMBERED_VIDEOS)
 
@@ -38,7 +40,7 @@ class SimulatedProvider:
     def sample(self, annotation: Annotation) -> Sample:
         """The annotation with its features."""
         clips, index, start, end = self._render(annotation.video_id)
-        query = self._words.read(annotation)
+        query = self._queries.read(annotation)
         return Sample(annotation=annotation, clips=clips, index=index, query=query, clip_start=start, clip_end=end)
 
     def finer(self, annotation: Annotation, factor: int) -> FinerClips:
@@ -52,16 +54,16 @@ class SimulatedProvider:
         return DatasetFacts(
             clip_seconds=self._clip_seconds,
             clips=FeatureFacts(encoder=CLIP_ENCODER, width=CLIP_WIDTH),
-            text=self._words.facts,
+            text=self._queries.facts,
             index={group: FeatureFacts(encoder=name, width=GROUP_WIDTH) for group, name in INDEX_ENCODERS.items()},
             fingerprint=fingerprint,
-            stamps=("SIMULATED FEATURES", *self._words.stamps),
-            notes={**notes, **self._words.notes(self._annotations)},
+            stamps=("SIMULATED FEATURES", *self._queries.stamps),
+            notes={**notes, **self._queries.notes(self._annotations)},
         )
 
     def identity(self) -> str:
-        """The generator's revision; all else that matters is in the options."""
-        return f"simulated features, revision {REVISION}"
+        """The generator's revision and the queries'; all else that matters is in the options."""
+        return "/".join([f"simulated features, revision {REVISION}", *self._queries.identity()])
 
     def _render_video(self, video_id: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         clips, index, start, end = self._videos.render(video_id)

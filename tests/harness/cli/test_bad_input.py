@@ -243,14 +243,17 @@ def no_feature_file(folder: Path) -> str:
 def moment_beyond_the_video(folder: Path) -> str:
     write_queries(folder / "data/test.jsonl", VIDEOS["test"], window=(30.0, 48.0))
     return (
-        f"{folder}/data/test.jsonl:1, qid 'c0_0': relevant_windows[0]: [30.0, 48.0] lies beyond the video of 40.0 s; "
-        "mend the file or set windows_beyond: clip"
+        f"{folder}/data/test.jsonl:1, qid 'c0_0': relevant_windows[0]: [30, 48] lies beyond the video of 40 s; "
+        "mend the file, or declare beyond_video: clip, drop or keep"
     )
 
 
 def empty_split(folder: Path) -> str:
     (folder / "data/val.jsonl").write_text("\n")
-    return f"{folder}/data/val.jsonl: no query in the file; one JSON object a line expected"
+    return (
+        f"{folder}/data/val.jsonl: no query in the file; one object a line, a JSON document of a known flavour, or "
+        "'VIDEO start end##sentence' lines expected"
+    )
 
 
 def nan_in_the_first_video(folder: Path) -> str:

@@ -160,3 +160,10 @@ def test_the_published_sweep_is_valid():
     config = load_config(Path(__file__).resolve().parents[3] / "benchmarks.yaml")
 
     assert config.file.name == "bench"
+
+
+@pytest.mark.parametrize("protocol", ["qvhighlights-v1", "2dtan-charades-v1", "ego4d-nlq-v1", "mad-v1", "vslnet-v1"])
+def test_a_sweep_is_scored_by_a_published_protocol(write, protocol):
+    config = load_config(write(f"protocol: {protocol}\ntrain: {{select_by: mAP}}\n"))
+
+    assert (config.file.protocol, config.file.train.select_by) == (protocol, "mAP")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vmrbench.data.features import FeatureSource, FeatureStore
-from vmrbench.data.rows import Tolerance, read_rows, same_clip_seconds
+from vmrbench.data.rows import Tolerance, read_rows
+from vmrbench.data.timing import same_clip_seconds
 from vmrbench.errors import ConfigError, DataError
 
 
@@ -60,4 +61,4 @@ def test_declared_tolerance_in_seconds_is_kept(tmp_path: Path) -> None:
 
 def test_sources_of_different_row_length_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"clip_seconds: \[1.0, 2.0\]"):
-        same_clip_seconds([store(tmp_path, "a", 5), store(tmp_path, "b", 5, clip_seconds=1.0)])
+        same_clip_seconds([store(tmp_path, "a", 5).source, store(tmp_path, "b", 5, clip_seconds=1.0).source])

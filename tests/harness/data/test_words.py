@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vmrbench.data.words import hashed_words, read_word_vectors, split_words
+from vmrbench.data.word_files import read_word_vectors
+from vmrbench.data.words import hashed_words, split_words
 from vmrbench.errors import DataError
 
 

@@ -36,8 +36,13 @@ ARMS = {
     "uniform": "{name: uniform, options: {keep_ratio: 0.5}}",
     "random": "{name: random, options: {keep_ratio: 0.5}}",
     "spotvmr": "{name: spotvmr, options: {keep_ratio: 0.5, steps: 2}}",
+    "exact": "{id: exact, name: spotvmr, preset: exact, options: {keep_ratio: 0.5, steps: 2}}",
     "drawn": "{id: drawn, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, selection: stochastic}}",
     "gathered": "{id: gathered, name: uniform, apply: gather, options: {keep_ratio: 0.5}}",
+    "supervised": "{id: supervised, name: supervised_topk, options: {keep_ratio: 0.5, private_width: 16}}",
+    "fitted": "{id: fitted, name: cosine_topk, preset: ridge, options: {keep_ratio: 0.5}}",
+    "bare": "{id: bare, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, index_groups: [Motion]}}",
+    "held": "{id: held, name: uniform, fill: hold, options: {keep_ratio: 0.5}}",
     "adapted": "{id: adapted, name: uniform, fill: adapter, options: {keep_ratio: 0.5}}",
 }
 
@@ -109,8 +114,8 @@ def make_sweep(offers: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 @pytest.fixture(scope="session")
 def finished(make_sweep: Callable[..., Sweep]) -> Sweep:
-    """Every arm, run once; tests read its store and change nothing."""
-    sweep = make_sweep(*ARMS)
+    """Every arm but one, run once; tests read its store and change nothing."""
+    sweep = make_sweep(*(arm for arm in ARMS if arm != "exact"))
     result = sweep.run()
     assert dict(result.failed) == {}
     return sweep

@@ -17,8 +17,8 @@ from vmrbench.engine.weights import read_weights
 from vmrbench.score.submission import read_predictions
 from vmrbench.store import read_json
 
-WITH_INDEX = ("all", "zero", "uniform", "random", "spotvmr", "drawn", "gathered")
-EVERY = ("none", *WITH_INDEX, "adapted")
+WITH_INDEX = ("all", "zero", "uniform", "random", "spotvmr", "drawn", "supervised", "fitted", "gathered")
+EVERY = ("none", *WITH_INDEX, "bare", "held", "adapted")
 CPU = torch.device("cpu")
 
 
@@ -51,8 +51,8 @@ def test_arms_of_one_input_share_one_base(finished: Any) -> None:
     bases = {arm: finished.keys(arm).base for arm in EVERY}
 
     assert len({bases[arm] for arm in WITH_INDEX}) == 1
-    assert len({bases["none"], bases["all"], bases["adapted"]}) == 3
-    assert len(finished.store.keys("base")) == 3
+    assert len({bases[arm] for arm in ("none", "all", "bare", "held", "adapted")}) == 5
+    assert len(finished.store.keys("base")) == 5
 
 
 @pytest.mark.parametrize("arm", EVERY)
@@ -65,7 +65,9 @@ def test_every_arm_is_trained_for_the_extra_epochs(finished: Any, arm: str) -> N
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("arm", ["uniform", "random", "spotvmr", "adapted", "gathered"])
+@pytest.mark.parametrize(
+    "arm", ["uniform", "random", "spotvmr", "supervised", "fitted", "bare", "held", "adapted", "gathered"]
+)
 def test_kept_clips_equal_the_budget(finished: Any, arm: str) -> None:
     queries = read_queries(finished.folder("predict", arm))
     clips = clips_of(finished)
@@ -96,7 +98,7 @@ def test_every_kept_clip_is_read_once_and_no_other(finished: Any, arm: str) -> N
     assert torch.equal(done.reads, done.keep.long())
 
 
-@pytest.mark.parametrize("arm", ["random", "spotvmr", "drawn", "gathered"])
+@pytest.mark.parametrize("arm", ["random", "spotvmr", "drawn", "supervised", "bare", "gathered"])
 def test_what_is_kept_and_predicted_does_not_depend_on_the_size_of_batches(finished: Any, arm: str) -> None:
     cell = finished.cells[arm]
     split, stored = split_of(cell, "test"), read_queries(finished.folder("predict", arm))
@@ -109,6 +111,23 @@ def test_what_is_kept_and_predicted_does_not_depend_on_the_size_of_batches(finis
     expected = read_predictions(finished.folder("predict", arm) / PREDICTIONS)
     for found, other in zip(done.predictions, expected, strict=True):
         assert np.allclose(found.moments, other.moments, atol=1e-3)
+
+
+def test_the_backbone_of_an_arm_of_fewer_index_groups_is_narrower_from_its_base_on(finished: Any) -> None:
+    def width(stage: str, arm: str) -> int:
+        weights = read_weights(finished.folder(stage, arm) / WEIGHTS)
+        return max(len(value) for name, value in weights.items() if name.startswith("backbone.video_projection"))
+
+    # One of three groups of 32 numbers stays.
+    assert width("base", "all") - width("base", "bare") == 64
+    assert width("train", "spotvmr") - width("train", "bare") == 64
+
+
+def test_what_a_trimmer_fits_is_stored_with_its_weights(finished: Any, untrained: Any) -> None:
+    trained, start = (read_weights(sweep.folder("train", "fitted") / WEIGHTS) for sweep in (finished, untrained))
+
+    assert torch.equal(trained["trimmer.match.map"], start["trimmer.match.map"])
+    assert trained["trimmer.match.query_mean"].abs().sum() > 0
 
 
 def test_drawn_clips_do_not_meet_the_budget_exactly(finished: Any) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from vmrbench.cost.stages import StageReport
-from vmrbench.engine.record import charge
+from vmrbench.engine.charging import charge
 from vmrbench.protocols import DatasetFacts, FeatureFacts
 from vmrbench.specs import EncoderSpec
 
@@ -31,17 +31,30 @@ COUNTED = {
 }
 
 
-def charged(reads: str, clip_encoder: str = "big") -> StageReport:
+def charged(
+    fill: str | None = "concat_zero",
+    clip_encoder: str = "big",
+    *,
+    needs_index: bool = False,
+    groups: tuple[str, ...] | None = None,
+) -> StageReport:
     facts = DatasetFacts(
         clip_seconds=2.0,
         clips=FeatureFacts(encoder=clip_encoder, width=4),
         text=FeatureFacts(encoder="words", width=4),
-        index={"Motion": FeatureFacts(encoder="small", width=2, passes_per_clip=1.5)},
+        index={
+            "Motion": FeatureFacts(encoder="small", width=2, passes_per_clip=0.5),
+            "Appearance": FeatureFacts(encoder="small", width=2, passes_per_clip=1.0),
+        },
         fingerprint="",
     )
     cell = SimpleNamespace(
         dataset=SimpleNamespace(built=SimpleNamespace(facts=facts)),
-        trimmer=SimpleNamespace(offer=SimpleNamespace(spec=SimpleNamespace(input=reads))),
+        trimmer=SimpleNamespace(
+            offer=SimpleNamespace(spec=SimpleNamespace(needs_index=needs_index)),
+            options=SimpleNamespace(index_groups=groups),
+            fill=fill,
+        ),
     )
     encoders = {
         name: SimpleNamespace(
@@ -62,7 +75,7 @@ def charged(reads: str, clip_encoder: str = "big") -> StageReport:
 
 
 def test_every_query_pays_its_text_index_selection_kept_clips_and_backbone() -> None:
-    report = charged("fill")
+    report = charged()
 
     # text 7 + 3 a clip of index + trim + 100 a kept clip + backbone; the third video's nearest shape has 7 clips.
     assert report.cold_per_query is not None
@@ -74,7 +87,7 @@ def test_every_query_pays_its_text_index_selection_kept_clips_and_backbone() -> 
 
 
 def test_queries_of_a_video_share_its_index_and_the_union_of_their_clips() -> None:
-    report = charged("fill")
+    report = charged()
 
     assert report.amortised_per_query is not None
     assert report.amortised_per_query.tolist() == [
@@ -86,8 +99,27 @@ def test_queries_of_a_video_share_its_index_and_the_union_of_their_clips() -> No
 
 
 def test_an_arm_without_index_pays_for_none() -> None:
-    assert charged("fine").cold["index"].value == 0.0
+    assert charged(None).cold["index"].value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("fill", "needs_index", "groups", "macs_a_clip"),
+    [
+        ("concat_zero", False, None, 3.0),
+        ("adapter", False, None, 3.0),
+        ("hold", False, None, 0.0),
+        ("zero", False, None, 0.0),
+        ("hold", True, None, 3.0),
+        ("concat_zero", True, ("Motion",), 1.0),
+    ],
+)
+def test_the_index_is_charged_where_fill_or_selection_reads_it_and_for_the_groups_read(
+    fill: str, needs_index: bool, groups: tuple[str, ...] | None, macs_a_clip: float
+) -> None:
+    report = charged(fill, needs_index=needs_index, groups=groups)
+
+    assert report.cold["index"].value == pytest.approx(macs_a_clip * (4 + 4 + 6) / 3)
 
 
 def test_clips_of_two_encoders_cost_their_sum() -> None:
-    assert charged("fill", "big+wide").cold["encode"].value == pytest.approx(150.0 * (2 + 1 + 0) / 3)
+    assert charged("concat_zero", "big+wide").cold["encode"].value == pytest.approx(150.0 * (2 + 1 + 0) / 3)

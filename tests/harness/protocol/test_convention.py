@@ -1,7 +1,8 @@
 import pytest
 
 from vmrbench.errors import ConfigError
-from vmrbench.protocol.convention import VMRBENCH_V1, get_protocol
+from vmrbench.protocol.convention import VMRBENCH_V1
+from vmrbench.protocol.published import get_protocol
 from vmrbench.score.measures import protocol_metrics
 
 
@@ -10,7 +11,7 @@ def test_a_protocol_is_found_by_its_name() -> None:
 
 
 def test_an_unknown_protocol_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no protocol is named 'x'; known: vmrbench-v1"):
+    with pytest.raises(ConfigError, match=r"no protocol is named 'x'; known: 2dtan-activitynet-v1, .*, vmrbench-v1"):
         get_protocol("x")
 
 

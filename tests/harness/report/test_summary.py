@@ -21,7 +21,7 @@ def test_a_summary_survives_its_file(sweep: SweepSummary, tmp_path: Path) -> Non
 
 
 def test_the_text_is_plain_json_with_a_format_number(sweep: SweepSummary) -> None:
-    assert json.loads(summary_to_json(sweep))["format"] == 1
+    assert json.loads(summary_to_json(sweep))["format"] == 2
 
 
 def test_a_row_takes_one_line(sweep: SweepSummary) -> None:
@@ -33,7 +33,7 @@ def test_a_row_takes_one_line(sweep: SweepSummary) -> None:
 def test_another_format_is_refused(sweep: SweepSummary) -> None:
     text = summary_to_json(replace(sweep, format=7))
 
-    with pytest.raises(DataError, match=r"old\.json: format is 7, expected 1"):
+    with pytest.raises(DataError, match=r"old\.json: format is 7, expected 2"):
         summary_from_json(text, "old.json")
 
 

@@ -22,7 +22,7 @@ def test_a_record_of_another_format_is_refused(tmp_path):
     path = tmp_path / "record.json"
     path.write_text(json.dumps({"format": 99}))
 
-    with pytest.raises(DataError, match="format 99, expected 1"):
+    with pytest.raises(DataError, match="format 99, expected 2"):
         read_record(path)
 
 

@@ -36,3 +36,20 @@ def test_ties_go_to_the_earlier_clip_and_padding_is_never_kept() -> None:
     allowed = torch.tensor([[True, True, True, False]])
 
     assert top_clips(scores, allowed, torch.tensor([2])).tolist() == [[True, True, False, False]]
+
+
+@given(
+    clips=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()), min_size=1, max_size=12),
+    quota=st.integers(0, 12),
+)
+def test_a_second_key_decides_between_equal_scores_and_the_earlier_clip_is_next(
+    clips: list[tuple[int, int, bool]], quota: int
+) -> None:
+    scores, then, allowed = (torch.tensor([column]) for column in zip(*clips, strict=True))
+
+    kept = top_clips(scores.float(), allowed, torch.tensor([quota]), then=then)
+
+    order = sorted(
+        (place for place, clip in enumerate(clips) if clip[2]), key=lambda p: (-clips[p][0], -clips[p][1], p)
+    )
+    assert kept[0].nonzero().flatten().tolist() == sorted(order[:quota])

@@ -1,0 +1,1 @@
+"""Published flavours of annotation files: one module each, all giving `WrittenQuery`s."""

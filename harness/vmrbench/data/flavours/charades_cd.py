@@ -1,0 +1,20 @@
+"""Charades-CD: seconds, with `video_duration` by video (a little different from the csv of Charades)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vmrbench.data.flavours.columns import Clock, Entry, read_columns
+from vmrbench.data.flavours.options import FlavourOptions
+from vmrbench.data.flavours.values import WrittenQuery, positive, required
+
+
+def read_charades_cd(path: Path, document: Mapping[str, Any], _: FlavourOptions) -> Iterator[WrittenQuery]:
+    """The queries; ids are `<video>_<n>`. Raises DataError."""
+    return read_columns(path, document, _clock)
+
+
+def _clock(entry: Entry, where: str) -> Clock:
+    return Clock(duration=positive(required(entry, "video_duration", where), f"{where}: video_duration"))
