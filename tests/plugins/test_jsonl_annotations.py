@@ -361,7 +361,7 @@ def test_finer_clips_are_read_from_a_second_source(tmp_path: Path) -> None:
 
 
 def test_a_stride_without_a_source_is_addressed(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"clips of 2 s cut into 2 need rows of 1 s, found \[0.5\]; add one, or change"):
+    with pytest.raises(DataError, match=r"clips of 2 s cut into 2 need rows of 1 s, found 0.5; add a source"):
         with_finer_files(tmp_path).split("test").finer(0, 2)  # type: ignore[attr-defined]  # of the jsonl split
 
 

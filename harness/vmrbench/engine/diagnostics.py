@@ -57,7 +57,7 @@ def diagnose(cell: Cell, per_query: pd.DataFrame, predicted: Path) -> dict[str, 
         "failures": _failures(per_query, protocol),
         "shuffled_query": read_json(predicted / SHUFFLED),
         "shuffled_selection": _shuffled_selection(queries, predicted),
-        "strips": strips_of(queries, split_of(cell, REPORTED).annotations, predicted),
+        "strips": strips_of(queries, split_of(cell, REPORTED).annotations, predicted, cell.trimmer.finer),
     }
 
 

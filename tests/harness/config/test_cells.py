@@ -110,6 +110,10 @@ def test_clips_are_filled_by_default_and_windows_have_their_defaults(cells):
             ["trimmers.none.apply=windows"],
             r"apply: trimmer 'none' cannot be applied as 'windows'; expected fill, gather",
         ),
+        (
+            ["trimmers.uniform.apply=windows", "trimmers.uniform.plan=union_mean"],
+            r"plan: windows are chosen for each query alone, found plan 'union_mean'; leave it out",
+        ),
         (["trimmers.uniform.windows={finer: 3}"], r"windows: read under 'apply: windows' only, found apply 'fill'"),
         (
             ["trimmers.uniform.windows={fine: 3}", "trimmers.uniform.apply=windows"],

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from vmrbench.engine.identity_keys import run_key
+from vmrbench.engine.record import RECORD
 from vmrbench.engine.splits import Subset, split_of, with_finer
 from vmrbench.engine.stages import MACS, PREDICTIONS, read_queries
 from vmrbench.errors import DataError
@@ -46,6 +49,44 @@ def test_what_a_selector_reads_itself_comes_off_the_budget(cut: Any) -> None:
 
     # Two steps: half of K is read by the second preview, rounded down.
     assert [len(kept) for kept in queries["kept"]] == [max(1, clips // 2) // 2 for clips in queries["clips"]]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_curve_over_queries_starts_cold_and_counts_finer_clips(cut: Any, arm: str) -> None:
+    record = read_json(cut.store.path("cells", run_key(cut.cells[arm])) / RECORD)
+
+    cold = sum(stage["value"] for stage in record["cost"]["macs_cold"].values() if stage["value"] is not None)
+    assert record["cost"]["by_queries"]["macs"][0] == pytest.approx(cold)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_diagnostics_are_of_the_finer_clips(cut: Any, arm: str) -> None:
+    folder = cut.store.path("cells", run_key(cut.cells[arm]))
+    queries, reach = (
+        read_queries(cut.folder("predict", arm)),
+        pd.read_parquet(folder / "per_query.parquet")["reach_iou"],
+    )
+    split = split_of(cut.cells[arm], "test", finer=cut.cells[arm].trimmer.finer)
+
+    for place, kept in enumerate(queries["finer_kept"]):
+        finer, (truth,) = split[place].finer, split[place].annotation.moments
+        starts, ends = finer.clip_start.numpy()[kept].tolist(), finer.clip_end.numpy()[kept].tolist()
+        windows = [(a, b) for a in starts for b in ends if b > a]
+        overlaps = [max(0.0, min(b, truth[1]) - max(a, truth[0])) for a, b in windows]
+        ious = [o / (b - a + truth[1] - truth[0] - o) for (a, b), o in zip(windows, overlaps, strict=True)]
+        # Borders of clips are among the ends within reach; only an end of the moment itself may lie nearer.
+        assert max(ious) <= reach[place] + 1e-6
+
+    strips = read_json(folder / RECORD)["diagnostics"]["strips"]
+    assert strips
+    for place, kept in enumerate(queries["finer_kept"]):
+        sample, finer = split[place], split[place].finer
+        middle = ((finer.clip_start + finer.clip_end) / 2).numpy()
+        read = np.isin(np.arange(len(middle)), kept)
+        spans = zip(sample.clip_start.tolist(), sample.clip_end.tolist(), strict=True)
+        shares = [read[(a <= middle) & (middle < b)].mean() for a, b in spans]
+        if (name := sample.annotation.sample_id) in strips:
+            assert strips[name]["kept"] == "".join(str(round(9 * share)) for share in shares)
 
 
 @pytest.mark.parametrize("arm", ARMS)
