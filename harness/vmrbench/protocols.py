@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from vmrbench.types import Annotation, AxisMoments, Batch, DistillTargets, Sample, TrimDecision
+from vmrbench.types import Annotation, AxisMoments, Batch, DistillTargets, FinerClips, Sample, TrimDecision
 
 
 @runtime_checkable
@@ -147,6 +147,18 @@ class Split(Protocol):
     @property
     def annotations(self) -> Sequence[Annotation]:
         """The annotations in the order of the samples, without reading features."""
+
+
+@runtime_checkable
+class OffersFiner(Protocol):
+    """A split that has expensive features at a finer stride too, which windows are read at."""
+
+    def finer(self, position: int, factor: int) -> FinerClips:
+        """The clips of a sample cut into `factor` each, with features really computed at that stride.
+
+        Raises:
+            DataError: there are none at that stride.
+        """
 
 
 @runtime_checkable

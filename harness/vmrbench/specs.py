@@ -67,6 +67,11 @@ class BackboneSpec:
     device_exceptions: tuple[str, ...] = ()
 
 
+# How a decision is applied: the whole timeline stays, or rows of clips that were not kept are removed, or contiguous
+# windows are read at a finer stride.
+Apply = Literal["fill", "gather", "windows"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrimmerSpec:
     """A trimmer plug-in.
@@ -74,8 +79,9 @@ class TrimmerSpec:
     input: `fine` (the backbone sees expensive features only, no index), or `fill` (something stands in where a clip
     was not kept); needs_index: the selection reads index features, so they must exist and are charged for; train:
     `none`, or `joint` with the backbone; uses_teacher: its loss compares with the untrimmed teacher, so that it must
-    run in training; reads_labels: an oracle. Where there is a budget its option is called `keep_ratio`. An option
-    called `index_groups` names the groups of the index that the whole arm reads, None for all.
+    run in training; reads_labels: an oracle; apply: how its decisions may be applied. Where there is a budget its
+    option is called `keep_ratio`. An option called `index_groups` names the groups of the index that the whole arm
+    reads, None for all.
     """
 
     name: str
@@ -89,6 +95,7 @@ class TrimmerSpec:
     train: Literal["none", "joint"] = "none"
     uses_teacher: bool = True
     reads_labels: bool = False
+    apply: tuple[Apply, ...] = ("fill", "gather", "windows")
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

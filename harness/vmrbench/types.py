@@ -30,11 +30,28 @@ class Annotation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FinerClips:
+    """Expensive features of a video at a finer stride than its clips, F rows; a batch has B before each shape.
+
+    clips: [F, D]; mask: [F] true for real rows; clip_start, clip_end: [F] seconds.
+    """
+
+    clips: Tensor
+    mask: Tensor
+    clip_start: Tensor
+    clip_end: Tensor
+
+    def to(self, device: torch.device | str) -> FinerClips:
+        """The same on `device`."""
+        return FinerClips(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """An annotation with its features.
 
     clips: [L, D] expensive features; index: [L, Di] cheap features, None where the data set has none;
-    query: [T, Dt]; clip_start, clip_end: [L] seconds.
+    query: [T, Dt]; clip_start, clip_end: [L] seconds; finer: None unless the split was asked for it.
     """
 
     annotation: Annotation
@@ -43,6 +60,7 @@ class Sample:
     query: Tensor
     clip_start: Tensor
     clip_end: Tensor
+    finer: FinerClips | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +70,8 @@ class Batch:
     clips: [B, L, D]; clip_mask: [B, L]; clip_start, clip_end: [B, L] seconds;
     index: [B, L, Di] or None; fine_weight: [B, L], 1 where the row holds expensive features, else 0;
     query: [B, T, Dt]; query_mask: [B, T]; duration: [B] seconds;
-    moments: for each sample its true moments [M, 2] in seconds, None where there are no labels.
+    moments: for each sample its true moments [M, 2] in seconds, None where there are no labels;
+    finer: read where windows are cut, by nothing else.
     """
 
     sample_ids: tuple[str, ...]
@@ -68,6 +87,7 @@ class Batch:
     duration: Tensor
     moments: tuple[Tensor, ...] | None
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    finer: FinerClips | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
@@ -78,6 +98,7 @@ class Batch:
                 moved[item.name] = value.to(device)
         if self.moments is not None:
             moved["moments"] = tuple(m.to(device) for m in self.moments)
+        moved["finer"] = None if self.finer is None else self.finer.to(device)
         moved["extra"] = {k: v.to(device) for k, v in self.extra.items()}
         return replace(self, **moved)
 
@@ -94,7 +115,8 @@ class TrimDecision:
     keep: [B, L] boolean, never true on padding; soft: [B, L] equal to `keep` in value, with a gradient to the
     selector (None where nothing is learned); steps: [B, N, L] what each of N steps added; logits: [B, N, L] the
     selector's score of every clip at every step, positive is "keep"; scores: [B, L] one score a clip, for windows
-    and diagnostics.
+    and diagnostics; most: a number, known on the host, that no sample's kept clips exceed, so that rows can be removed
+    without looking at `keep` there; None where only `keep` tells.
     """
 
     keep: Tensor
@@ -102,6 +124,7 @@ class TrimDecision:
     steps: Tensor | None = None
     logits: Tensor | None = None
     scores: Tensor | None = None
+    most: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

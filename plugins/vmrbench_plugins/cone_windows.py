@@ -25,7 +25,7 @@ from torch.nn import functional
 from vmrbench import hookimpl
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.index_scorer import IndexScorer
 from vmrbench.trim.query_match import CosineMatch, QueryPool, RidgeMatch, build_match
 from vmrbench.trim.selection_losses import inside_loss
@@ -94,6 +94,7 @@ class ConeWindows(nn.Module):
             keep=top_clips(best, batch.clip_mask, budget, then=-distance),
             logits=None if logits is None else logits[:, None],
             scores=best,
+            most=most_clips(best.shape[1], self.options.keep_ratio),
         )
 
     def loss(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vmrbench import hookimpl
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.query_match import QueryPool, RidgeMatch, build_match
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
@@ -53,7 +53,8 @@ class CosineTopK(nn.Module):
         """Keep exactly the K clips that match best."""
         scores = self.match(batch)
         budget = clip_budget(batch.lengths, self.options.keep_ratio)
-        return TrimDecision(keep=top_clips(scores, batch.clip_mask, budget), scores=scores)
+        most = most_clips(scores.shape[1], self.options.keep_ratio)
+        return TrimDecision(keep=top_clips(scores, batch.clip_mask, budget), scores=scores, most=most)
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None

@@ -24,7 +24,7 @@ from torch.nn import functional
 from vmrbench import hookimpl
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.query_match import QueryPool, RidgeMatch, build_match
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
@@ -67,7 +67,7 @@ class DecafnetBlock(nn.Module):
         of_group = group_means(own, batch.clip_mask, self.options.group_clips)
         budget = clip_budget(batch.lengths, self.options.keep_ratio)
         keep = top_clips(of_group, batch.clip_mask, budget, then=own)
-        return TrimDecision(keep=keep, scores=of_group)
+        return TrimDecision(keep=keep, scores=of_group, most=most_clips(keep.shape[1], self.options.keep_ratio))
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None

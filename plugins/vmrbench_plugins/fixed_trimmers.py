@@ -17,7 +17,7 @@ from vmrbench import hookimpl
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.axis import clips_in_moments
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.noise import sample_uniform
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
@@ -59,7 +59,7 @@ class KeepAll(_LearnsNothing):
 
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
         """Keep [B, L] = clip mask."""
-        return TrimDecision(keep=batch.clip_mask)
+        return TrimDecision(keep=batch.clip_mask, most=batch.clip_mask.shape[1])
 
 
 class KeepNone(_LearnsNothing):
@@ -67,7 +67,7 @@ class KeepNone(_LearnsNothing):
 
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
         """Keep [B, L] = false."""
-        return TrimDecision(keep=torch.zeros_like(batch.clip_mask))
+        return TrimDecision(keep=torch.zeros_like(batch.clip_mask), most=0)
 
 
 class Uniform(_LearnsNothing):
@@ -84,7 +84,7 @@ class Uniform(_LearnsNothing):
         place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)[None]
         half = count // 2
         keep = (place * budget + budget + half) // count > (place * budget + half) // count
-        return TrimDecision(keep=keep & batch.clip_mask)
+        return TrimDecision(keep=keep & batch.clip_mask, most=most_clips(len(place[0]), self.options.keep_ratio))
 
 
 class Centre(_LearnsNothing):
@@ -99,9 +99,9 @@ class Centre(_LearnsNothing):
         place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)
         # In half clips, so that no rounding decides between two sides.
         nearness = -(2 * place + 1 - batch.lengths[:, None]).abs().to(batch.clip_start.dtype)
-        return TrimDecision(
-            keep=top_clips(nearness, batch.clip_mask, clip_budget(batch.lengths, self.options.keep_ratio))
-        )
+        budget = clip_budget(batch.lengths, self.options.keep_ratio)
+        most = most_clips(len(place), self.options.keep_ratio)
+        return TrimDecision(keep=top_clips(nearness, batch.clip_mask, budget), most=most)
 
 
 class Random(_LearnsNothing):
@@ -119,7 +119,8 @@ class Random(_LearnsNothing):
         else:
             scores = sample_uniform(batch.sample_ids, size[1], self.options.seed, batch.clip_start)
         budget = clip_budget(batch.lengths, self.options.keep_ratio)
-        return TrimDecision(keep=top_clips(scores, batch.clip_mask, budget))
+        most = most_clips(size[1], self.options.keep_ratio)
+        return TrimDecision(keep=top_clips(scores, batch.clip_mask, budget), scores=scores, most=most)
 
 
 class Oracle(_LearnsNothing):
@@ -136,7 +137,9 @@ class Oracle(_LearnsNothing):
         distance = torch.stack([_distance(centre[row], moments) for row, moments in enumerate(batch.moments or ())])
         scores = inside - distance / batch.duration[:, None].clamp(min=1e-6)
         return TrimDecision(
-            keep=top_clips(scores, batch.clip_mask, clip_budget(batch.lengths, self.options.keep_ratio)), scores=scores
+            keep=top_clips(scores, batch.clip_mask, clip_budget(batch.lengths, self.options.keep_ratio)),
+            scores=scores,
+            most=most_clips(scores.shape[1], self.options.keep_ratio),
         )
 
 
@@ -158,6 +161,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         build=lambda options, dims: KeepAll(),
         input="fine",
         needs_index=False,
+        apply=("fill", "gather"),
     )
     yield TrimmerSpec(
         name="all",
@@ -174,6 +178,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         options=NoOptions,
         build=lambda options, dims: KeepNone(),
         needs_index=False,
+        apply=("fill",),
     )
     yield TrimmerSpec(
         name="uniform",

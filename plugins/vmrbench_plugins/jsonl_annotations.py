@@ -28,7 +28,7 @@ from vmrbench.hookspecs import hookimpl
 from vmrbench.identity import identity_of_options
 from vmrbench.protocols import DatasetFacts, Split
 from vmrbench.specs import DatasetSpec
-from vmrbench.types import Annotation, Sample
+from vmrbench.types import Annotation, FinerClips, Sample
 from vmrbench_plugins._simulator.annotated import SimulatedProvider
 
 REVISION = 2
@@ -217,6 +217,10 @@ class JsonlSplit:
 
     def __getitem__(self, position: int) -> Sample:
         return self._provider.sample(self._annotations[position])
+
+    def finer(self, position: int, factor: int) -> FinerClips:
+        """The clips of a sample cut into `factor` each. Raises DataError where there are no features for them."""
+        return self._provider.finer(self._annotations[position], factor)
 
     @property
     def annotations(self) -> Sequence[Annotation]:

@@ -23,7 +23,7 @@ from vmrbench import hookimpl
 from vmrbench.errors import ConfigError
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.fill import index_of
 from vmrbench.trim.noise import hard_draws
 from vmrbench.trim.query_match import pooled_query
@@ -124,7 +124,9 @@ class LiteEval(nn.Module):
 
     def _decision(self, batch: Batch, opened: Tensor, gates: Tensor, left: Tensor) -> TrimDecision:
         gates = gates.masked_fill(~batch.clip_mask, 0.0)
+        most = None
         if not self.training and self.options.selection == "exact":
+            most = most_clips(gates.shape[1], self.options.keep_ratio)
             more = top_clips(gates, batch.clip_mask & (opened < 0.5), left)
             opened = opened + more.to(opened.dtype)
         return TrimDecision(
@@ -133,6 +135,7 @@ class LiteEval(nn.Module):
             steps=opened[:, None],
             logits=gates[:, None],
             scores=gates.detach(),
+            most=most,
         )
 
     def loss(
@@ -170,5 +173,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         build=_build,
         train="joint",
         uses_teacher=False,
+        # It has read every clip that it keeps when it is done, so none is left for windows.
+        apply=("fill", "gather"),
         presets={"small": {"coarse_width": 32, "fine_width": 96}},
     )

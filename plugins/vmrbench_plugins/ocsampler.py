@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vmrbench import hookimpl
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.fill import index_of
 from vmrbench.trim.noise import gumbel, sample_uniform
 from vmrbench.trim.query_match import pooled_query
@@ -67,16 +67,17 @@ class OcSampler(nn.Module):
         query = pooled_query(batch)[:, None].expand(-1, index.shape[1], -1)
         logits = self.score(torch.cat([index, query], dim=-1))[..., 0].float()
         budget = clip_budget(batch.lengths, self.options.keep_ratio)
+        most = most_clips(logits.shape[1], self.options.keep_ratio)
         if self.training:
             relaxed = relaxed_top_k(logits + gumbel(torch.rand_like(logits)), batch.clip_mask, budget, self.temperature)
             hard = top_clips(relaxed.detach(), batch.clip_mask, budget)
             soft = hard.to(relaxed.dtype) + (relaxed - relaxed.detach())
-            return TrimDecision(keep=hard, soft=soft, logits=logits[:, None], scores=logits.detach())
+            return TrimDecision(keep=hard, soft=soft, logits=logits[:, None], scores=logits.detach(), most=most)
         ranked = logits
         if self.options.selection == "stochastic":
             ranked = logits + gumbel(sample_uniform(batch.sample_ids, logits.shape[1], self.options.seed, logits))
         keep = top_clips(ranked, batch.clip_mask, budget)
-        return TrimDecision(keep=keep, logits=logits[:, None], scores=logits)
+        return TrimDecision(keep=keep, logits=logits[:, None], scores=logits, most=most)
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
@@ -121,4 +122,6 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         build=_build,
         train="joint",
         uses_teacher=False,
+        # The backbone's losses alone teach it, and they do not come through windows.
+        apply=("fill", "gather"),
     )

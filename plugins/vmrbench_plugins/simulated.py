@@ -21,7 +21,7 @@ from vmrbench.errors import ConfigError, DataError, did_you_mean
 from vmrbench.hookspecs import hookimpl
 from vmrbench.protocols import DatasetFacts, FeatureFacts, Split
 from vmrbench.specs import DatasetSpec
-from vmrbench.types import Annotation, Sample
+from vmrbench.types import Annotation, FinerClips, Sample
 from vmrbench_plugins._simulator.features import (
     CLIP_WIDTH,
     GROUP_WIDTH,
@@ -30,6 +30,7 @@ from vmrbench_plugins._simulator.features import (
     clip_edges,
     make_codes,
     render,
+    render_finer,
 )
 from vmrbench_plugins._simulator.grammar import write_sentence
 from vmrbench_plugins._simulator.profiles import PROFILES
@@ -126,6 +127,7 @@ class SimulatedSplit:
         self._words = word_table()
         self._codes = make_codes()
         self._features = KeepLast(self._render, 2048)
+        self._finer = KeepLast(self._render_finer, 512)
 
     def __len__(self) -> int:
         return len(self._annotations)
@@ -146,6 +148,10 @@ class SimulatedSplit:
     def annotations(self) -> Sequence[Annotation]:
         """The annotations in the order of the samples."""
         return self._annotations
+
+    def finer(self, position: int, factor: int) -> FinerClips:
+        """The clips of a sample cut into `factor` each, rendered at that stride."""
+        return self._finer((self._video_of[position], factor))
 
     def timeline(self, position: int) -> Timeline:
         """All that happens in the video of a sample, for tests and for `separability`."""
@@ -190,6 +196,19 @@ class SimulatedSplit:
         return _Video(
             clips=torch.from_numpy(clips),
             index=torch.from_numpy(index),
+            clip_start=torch.from_numpy(start.astype(np.float32)),
+            clip_end=torch.from_numpy(end.astype(np.float32)),
+        )
+
+    def _render_finer(self, key: tuple[int, int]) -> FinerClips:
+        video, factor = key
+        timeline = self._timelines[video]
+        own = self._rng(4, video, factor)
+        clips = render_finer(timeline, self._clip_seconds, factor, self._codes, self._rng(3, video), own)
+        start, end = clip_edges(timeline.duration, self._clip_seconds / factor)
+        return FinerClips(
+            clips=torch.from_numpy(clips),
+            mask=torch.ones(len(clips), dtype=torch.bool),
             clip_start=torch.from_numpy(start.astype(np.float32)),
             clip_end=torch.from_numpy(end.astype(np.float32)),
         )

@@ -31,7 +31,7 @@ from vmrbench.identity import IF_CHANGED
 from vmrbench.parts.private_encoder import PrivateEncoder
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, step_quotas, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, step_quotas, top_clips
 from vmrbench.trim.distill import candidate_loss, embedding_loss, highlight_loss
 from vmrbench.trim.noise import hard_draws, sample_uniform
 from vmrbench.trim.selection_losses import budget_loss, teacher_loss, truth_loss
@@ -127,12 +127,14 @@ class SpotVmr(nn.Module):
             kept = (kept + added).clamp(0, 1)
             steps.append(added)
             logits.append(logit)
+        drawn = self.options.soft_budget if self.training else self.options.selection != "topk"
         return TrimDecision(
             keep=(kept.detach() > 0.5) & batch.clip_mask,
             soft=kept,
             steps=torch.stack(steps, dim=1),
             logits=torch.stack(logits, dim=1),
             scores=logits[-1].detach(),
+            most=None if drawn else most_clips(kept.shape[1], self.options.keep_ratio),
         )
 
     def _logit(self, batch: Batch, access: ClipAccess, kept: Tensor) -> Tensor:

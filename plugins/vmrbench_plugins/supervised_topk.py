@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vmrbench import hookimpl
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.index_scorer import IndexScorer
 from vmrbench.trim.query_match import RidgeMatch
 from vmrbench.trim.selection_losses import inside_loss, standardised
@@ -72,7 +72,8 @@ class SupervisedTopK(nn.Module):
         if self.match is not None:
             logits = logits + self.match_weight * standardised(self.match(batch).float(), batch.clip_mask)
         keep = top_clips(logits, batch.clip_mask, clip_budget(batch.lengths, self.options.keep_ratio))
-        return TrimDecision(keep=keep, logits=logits[:, None], scores=logits.detach())
+        most = most_clips(keep.shape[1], self.options.keep_ratio)
+        return TrimDecision(keep=keep, logits=logits[:, None], scores=logits.detach(), most=most)
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None

@@ -20,7 +20,7 @@ from vmrbench import hookimpl
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.boundary_labels import boundary_labels
-from vmrbench.trim.budget import clip_budget, top_clips
+from vmrbench.trim.budget import clip_budget, most_clips, top_clips
 from vmrbench.trim.index_scorer import IndexScorer
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
@@ -58,7 +58,9 @@ class TwoStage(nn.Module):
         ends = self.scorer(batch, access).transpose(1, 2)
         best, off_centre = best_spans(ends.detach(), batch.clip_mask)
         budget = clip_budget(batch.lengths, self.options.keep_ratio)
-        return TrimDecision(keep=top_clips(best, batch.clip_mask, budget, then=-off_centre), logits=ends, scores=best)
+        keep = top_clips(best, batch.clip_mask, budget, then=-off_centre)
+        most = most_clips(best.shape[1], self.options.keep_ratio)
+        return TrimDecision(keep=keep, logits=ends, scores=best, most=most)
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None

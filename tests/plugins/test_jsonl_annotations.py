@@ -327,3 +327,74 @@ def test_real_annotations_with_simulated_features_load(shared_dir: Path) -> None
     assert len(data.split("test")) == 4001
     assert len(data.split("train")) + len(data.split("val")) == 9790
     assert torch.isfinite(data.split("test")[100].clips).all()
+
+
+def with_finer_files(folder: Path, **changes: Any) -> JsonlDataset:
+    """One clip source of 2 s a row, and the same encoder again at 0.5 s."""
+    rng = np.random.default_rng(0)
+    for name, rows in (("coarse", 20), ("fine", 80)):
+        (folder / name).mkdir(exist_ok=True)
+        for video in range(2):
+            np.savez(folder / name / f"v{video}.npz", features=rng.standard_normal((rows, 3)))
+    return build_jsonl(finer_options(folder, **changes))
+
+
+def finer_options(folder: Path, **changes: Any) -> JsonlOptions:
+    finer = {"encoder": "slowfast", "clip_seconds": 0.5, **changes}
+    sources = (
+        FeatureSource(path=folder / "coarse", encoder="slowfast"),
+        FeatureSource(path=folder / "fine", role="finer", **finer),
+    )
+    return JsonlOptions(test=write_queries(folder / "test.jsonl", 2), features=sources)
+
+
+def test_finer_clips_are_read_from_a_second_source(tmp_path: Path) -> None:
+    data = with_finer_files(tmp_path)
+
+    finer = data.split("test").finer(3, 4)  # type: ignore[attr-defined]  # of the jsonl split
+
+    written = np.load(tmp_path / "fine" / "v1.npz")["features"].astype(np.float32)
+    assert np.array_equal(finer.clips.numpy(), written)
+    assert finer.clip_start.tolist() == [0.5 * n for n in range(80)]
+    assert finer.mask.all()
+    assert data.split("test")[3].clips.shape == (20, 3)
+
+
+def test_a_stride_without_a_source_is_addressed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"clips of 2 s cut into 2 need rows of 1 s, found 0.5; add a source"):
+        with_finer_files(tmp_path).split("test").finer(0, 2)  # type: ignore[attr-defined]  # of the jsonl split
+
+
+@pytest.mark.parametrize("changes", [{"encoder": "clip_b32"}, {"passes_per_clip": 2.0}])
+def test_finer_features_of_another_encoder_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="role 'finer' are"):
+        with_finer_files(tmp_path, **changes).split("test")
+
+
+def test_missing_finer_features_are_told_before_anything_is_read(tmp_path: Path) -> None:
+    data = with_finer_files(tmp_path)
+    (tmp_path / "fine" / "v1.npz").unlink()
+
+    with pytest.raises(DataError, match="v1"):
+        data.split("test")
+
+
+def test_finer_features_are_part_of_the_fingerprint(tmp_path: Path) -> None:
+    first = with_finer_files(tmp_path).facts.fingerprint
+    np.savez(tmp_path / "fine" / "v1.npz", features=np.zeros((80, 3)))
+
+    assert build_jsonl(finer_options(tmp_path)).facts.fingerprint != first
+
+
+def test_simulated_features_of_annotations_are_rendered_at_a_finer_stride(tmp_path: Path) -> None:
+    split = simulated(tmp_path).split("train")
+
+    finer, sample = split.finer(0, 2), split[0]  # type: ignore[attr-defined]  # of the jsonl split
+
+    assert finer.clips.shape == (40, sample.clips.shape[1])
+    assert torch.equal(finer.clip_start[::2], sample.clip_start)
+    # The style that all rows of a video share is the same at both strides; the noise averages out.
+    shared = torch.corrcoef(torch.stack([finer.clips.mean(0), sample.clips.mean(0)]))[0, 1]
+    other = torch.corrcoef(torch.stack([split.finer(4, 2).clips.mean(0), sample.clips.mean(0)]))[0, 1]  # type: ignore[attr-defined]  # of the jsonl split
+    assert float(shared) > 0.8
+    assert float(other) < 0.8

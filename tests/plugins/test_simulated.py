@@ -11,7 +11,7 @@ import torch
 from vmrbench.errors import ConfigError, DataError
 from vmrbench.protocols import Split, VmrDataset
 from vmrbench.types import Annotation
-from vmrbench_plugins._simulator.features import make_codes
+from vmrbench_plugins._simulator.features import NoiseLevels, make_codes, render, render_finer
 from vmrbench_plugins._simulator.grammar import read_sentence, write_sentence
 from vmrbench_plugins._simulator.profiles import PROFILES
 from vmrbench_plugins._simulator.reader import reader_recall
@@ -267,6 +267,43 @@ def test_fingerprint_changes_with_the_options() -> None:
 def test_unknown_split_is_refused_with_a_suggestion() -> None:
     with pytest.raises(DataError, match="did you mean 'train'"):
         build_simulated(SimulatedOptions()).split("trian")
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_finer_clips_tile_the_clips_of_their_video(factor: int) -> None:
+    split = small()
+    sample, finer = split[0], split.finer(0, factor)  # type: ignore[attr-defined]  # of the simulated split
+
+    assert torch.allclose(finer.clip_start[::factor], sample.clip_start)
+    assert torch.allclose(finer.clip_end[:-1], finer.clip_start[1:])
+    assert float(finer.clip_end[-1]) == float(sample.clip_end[-1])
+    assert finer.clips.shape == (len(finer.clip_start), sample.clips.shape[1])
+
+
+def test_finer_clips_show_what_happens_inside_a_clip_and_average_to_it() -> None:
+    """Without noise a clip is the mean of the finer ones, and they differ where an event begins inside it."""
+    codes = make_codes(NoiseLevels(clip=0.0, index=0.0))
+    timeline = small().timeline(0)  # type: ignore[attr-defined]  # of the simulated split
+    clips, _ = render(timeline, 10.0, codes, np.random.default_rng(1))
+
+    finer = render_finer(timeline, 10.0, 2, codes, np.random.default_rng(1), np.random.default_rng(2))
+
+    whole = int(timeline.duration // 10)
+    pairs = finer[: 2 * whole].reshape(whole, 2, -1)
+    assert np.allclose(pairs.mean(1), clips[:whole], atol=1e-5)
+    edges = np.concatenate([timeline.start, timeline.end, timeline.scene_start])
+    begins = np.array([((edges > 10 * n + 1e-6) & (edges < 10 * n + 10 - 1e-6)).any() for n in range(whole)])
+    differs = np.abs(pairs[:, 0] - pairs[:, 1]).max(1) > 1e-4
+    assert begins.any()
+    assert (differs <= begins).all()
+    assert differs[begins].mean() > 0.5
+
+
+def test_noise_of_finer_clips_is_their_own() -> None:
+    finer = small().finer(0, 4).clips  # type: ignore[attr-defined]  # of the simulated split
+
+    # Noise has a variance of about 0.34 in a row; a copy or an interpolation would differ by nothing or by a line.
+    assert float((finer[1:] - finer[:-1]).square().mean()) > 0.3
 
 
 @pytest.mark.parametrize("option", ["videos_train", "queries_per_video", "clip_seconds"])

@@ -47,10 +47,15 @@ def ls(
         typer.echo(f"{row['name']}  ({row['origin']}{version})\n    {row['summary']}")
         for name, default in row["options"].items():
             typer.echo(f"    {name}: {json.dumps(default, ensure_ascii=False)}")
+        if "apply" in row:
+            typer.echo(f"    (can be applied as {', '.join(row['apply'])})")
 
 
 def describe(offer: Offer) -> dict[str, Any]:
-    """An offer as plain values: name, summary, origin, version, options with defaults ("required" where none)."""
+    """An offer as plain values: name, summary, origin, version, options with defaults ("required" where none).
+
+    Of a trimmer also `apply`: how its decisions may be applied.
+    """
     spec = offer.spec
     return {
         "name": spec.name,
@@ -58,6 +63,7 @@ def describe(offer: Offer) -> dict[str, Any]:
         "origin": offer.origin,
         "version": offer.version,
         "options": _defaults(getattr(spec, "options", None)),
+        **({"apply": list(spec.apply)} if hasattr(spec, "apply") else {}),
     }
 
 

@@ -35,6 +35,6 @@ def plan_text(rows: Sequence[PlanRow]) -> str:
     from tabulate import tabulate
 
     stages = list(rows[0].stages) if rows else []
-    cells = [[row.cell_id, *(row.stages[stage] for stage in stages), row.reason] for row in rows]
-    table = tabulate(cells, headers=["cell", *stages, "why"], tablefmt="simple", disable_numparse=True)
+    cells = [[row.cell_id, row.applied, *(row.stages[stage] for stage in stages), row.reason] for row in rows]
+    table = tabulate(cells, headers=["cell", "applied", *stages, "why"], tablefmt="simple", disable_numparse=True)
     return f"{table}\n\n{sum(row.runs for row in rows)} of {len(rows)} cells would run"

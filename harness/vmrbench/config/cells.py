@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vmrbench.config.settings import CostConfig, TrainConfig
+from vmrbench.config.settings import CostConfig, TrainConfig, WindowConfig
 from vmrbench.identity import identity_of_options
 
 if TYPE_CHECKING:
     from vmrbench.catalog import Offer
     from vmrbench.protocols import VmrDataset
+    from vmrbench.specs import Apply
     from vmrbench.weight_files import WeightFile
 
 # Decides how fast a result comes, not what it is.
@@ -60,8 +61,9 @@ class BackboneEntry:
 class TrimmerEntry:
     """A trimmer of the sweep.
 
-    fill: None where the trimmer reads expensive features only; plan: `query`, or how one set of clips is chosen for all
-    queries of a video, which concerns prediction alone.
+    fill: None where the trimmer reads expensive features only; apply, freeze_backbone: see the keys of the file;
+    windows: None unless they are cut; plan: `query`, or how one set of clips is chosen for all queries of a video,
+    which concerns prediction alone.
     """
 
     id: str
@@ -70,12 +72,33 @@ class TrimmerEntry:
     fill: str | None
     preset: str | None = None
     plan: str = "query"
+    apply: Apply = "fill"
+    freeze_backbone: bool = False
+    windows: WindowConfig | None = None
+
+    @property
+    def finer(self) -> int | None:
+        """How many finer rows a clip is cut into, None where none are read."""
+        return None if self.windows is None else self.windows.finer
+
+    @property
+    def mode(self) -> dict[str, Any]:
+        """How the decision is applied and what learns; empty for `fill` with everything learning."""
+        # Came later than the fills: runs that were stored without them stay what they are.
+        applied = {} if self.apply == "fill" else {"apply": self.apply}
+        cut = {} if self.windows is None else {"windows": identity_of_options(self.windows)}
+        return applied | cut | ({"freeze_backbone": True} if self.freeze_backbone else {})
+
+    @property
+    def applied(self) -> str:
+        """The mode in words, such as `gather, concat_zero, frozen backbone`."""
+        return applied_text(self.apply, self.fill, self.freeze_backbone)
 
     def identity(self) -> dict[str, Any]:
-        """Name, revision, options, fill policy, and the plan where it is not by query."""
+        """Name, revision, options, fill policy, mode, and the plan where it is not by query."""
         # Came later: runs that were stored without it stay what they are.
         planned = {} if self.plan == "query" else {"plan": self.plan}
-        return _entry_identity(self.offer, self.options) | {"fill": self.fill} | planned
+        return _entry_identity(self.offer, self.options) | {"fill": self.fill} | self.mode | planned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +140,12 @@ class Cell:
             # Came later: runs that were stored without it stay what they are.
             **({"compile": True} if self.compile else {}),
         }
+
+
+def applied_text(apply: str, fill: str | None, freeze_backbone: bool) -> str:
+    """How clips are trimmed, in words: `fill, adapter, frozen backbone`; `whole` where expensive features suffice."""
+    kept = ["whole"] if fill is None and apply == "fill" else [apply, *([] if fill is None else [fill])]
+    return ", ".join([*kept, *(["frozen backbone"] if freeze_backbone else [])])
 
 
 def _entry_identity(offer: Offer, options: Any) -> dict[str, Any]:

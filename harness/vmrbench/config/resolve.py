@@ -33,7 +33,9 @@ def resolve_cells(config: SweepConfig, catalog: Catalog) -> list[Cell]:
     ):
         labels = {"dataset": dataset.id, "backbone": backbone.id, "trimmer": trimmer.id}
         if all(config.chosen(kind, label) for kind, label in labels.items()):
-            cells.append(_cell(config, dataset, backbone, trimmer, seed, resolve_training(config, backbone, b, t)))
+            cell = _cell(config, dataset, backbone, trimmer, seed, resolve_training(config, backbone, b, t))
+            _check_frozen(config, cell, ("trimmers", t, "freeze_backbone"))
+            cells.append(cell)
     return cells
 
 
@@ -118,7 +120,48 @@ def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerIt
         if item.plan != "query":
             where = config.document.where((*path, "plan"))
             raise ConfigError(f"{where}: trimmer {item.name!r} chooses no clips; leave 'plan' out")
-    return TrimmerEntry(id=item.label, offer=offer, options=options, fill=fill, preset=item.preset, plan=item.plan)
+    _check_apply(config, offer, options, item, path)
+    return TrimmerEntry(
+        id=item.label,
+        offer=offer,
+        options=options,
+        fill=fill,
+        preset=item.preset,
+        plan=item.plan,
+        apply=item.apply,
+        freeze_backbone=item.freeze_backbone,
+        windows=item.windows if item.apply == "windows" else None,
+    )
+
+
+def _check_apply(config: SweepConfig, offer: Offer, options: Any, item: TrimmerItem, path: KeyPath) -> None:
+    where = config.document.where((*path, "apply"))
+    if item.apply not in offer.spec.apply:
+        offered = ", ".join(offer.spec.apply)
+        raise ConfigError(f"{where}: trimmer {item.name!r} cannot be applied as {item.apply!r}; expected {offered}")
+    if "windows" in item.model_fields_set and item.apply != "windows":
+        beside = config.document.where((*path, "windows"))
+        raise ConfigError(
+            f"{beside}: read under 'apply: windows' only, found apply {item.apply!r}; leave one of them out"
+        )
+    if item.apply == "windows" and item.plan != "query":
+        beside = config.document.where((*path, "plan"))
+        raise ConfigError(
+            f"{beside}: windows are chosen for each query alone, found plan {item.plan!r}; leave it out, or use "
+            "apply: fill or gather"
+        )
+    if item.apply != "fill" and getattr(options, "keep_ratio", None) == 0:
+        raise ConfigError(f"{where}: {item.apply!r} needs at least one clip, found keep_ratio 0; raise it, or use fill")
+
+
+def _check_frozen(config: SweepConfig, cell: Cell, path: KeyPath) -> None:
+    untrained = cell.backbone.weights is None and cell.train.base_epochs == 0
+    if cell.trimmer.freeze_backbone and untrained and cell.train.extra_epochs > 0:
+        where = config.document.where(path)
+        raise ConfigError(
+            f"{where}: backbone {cell.backbone.id!r} has neither 'weights' nor base_epochs: nothing trained could be "
+            "frozen; give it one of them"
+        )
 
 
 def _pick(config: SweepConfig, catalog: Catalog, kind: str, item: Item | LauncherItem, path: KeyPath) -> Offer:

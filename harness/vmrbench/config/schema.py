@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vmrbench.config.settings import CostConfig, Count, Device, Precision, TrainConfig
+from vmrbench.config.settings import CostConfig, Count, Device, Precision, TrainConfig, WindowConfig
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 FillName = Literal["concat_zero", "adapter", "zero", "hold"]
 PlanName = Literal["query", "union_mean", "union_max"]
+ApplyName = Literal["fill", "gather", "windows"]
 OptionValues = Annotated[dict[str, Any], Field(description="Options of the plug-in, by name; see `vmrbench ls`.")]
 
 
@@ -62,6 +63,19 @@ class TrimmerItem(Item):
     plan: Annotated[
         PlanName, Field(description="Clips for each query alone, or one set for all queries of a video.")
     ] = "query"
+    apply: Annotated[
+        ApplyName,
+        Field(
+            description="fill: the whole timeline stays; gather: rows of clips that were not kept are removed; "
+            "windows: contiguous windows, read at a finer stride."
+        ),
+    ] = "fill"
+    windows: Annotated[
+        WindowConfig, Field(description="How windows are cut and merged; read under apply: windows.")
+    ] = WindowConfig()
+    freeze_backbone: Annotated[
+        bool, Field(description="Only trimmer and fill learn in the extra epochs; the backbone keeps its weights.")
+    ] = False
     train: Annotated[TrainConfig, Field(description="Overrides of `train`, after those of the backbone.")] = (
         TrainConfig()
     )

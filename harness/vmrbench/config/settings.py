@@ -16,6 +16,7 @@ CountOrNone = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Overlap = Annotated[float, Field(gt=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 # Read by pydantic where it meets the dataclass: an unknown key and a value of another type are mistakes.
@@ -54,6 +55,25 @@ class TrainConfig:
     length_buckets: bool = field(default=True, metadata={"identity": "if changed"})
     validate_every: Count = 1
     select_by: str = "R1@0.5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """How windows are cut, trained on and merged.
+
+    count: windows of a video, which share its budget; finer: rows in the time of one clip, 1 for the clips themselves;
+    weight: exponent of a window's score in the score of a moment found in it, 0 for none; nms: overlap (IoU) from which
+    the lower-ranked of two moments is dropped when windows are merged, none for no dropping; own_share: share of the
+    extra epochs, at their end, that trains on the trimmer's own windows instead of windows drawn from the truth, 0..1.
+    """
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    count: Count = 1
+    finer: Count = 2
+    weight: NotNegative = 1.0
+    nms: Overlap | None = None
+    own_share: Share = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,6 +114,6 @@ def _of_video(uses: Sequence[QueryUse], units: UnitCosts) -> tuple[Floats, Float
     """[q] cost without the index, and of the index, of a query of one video when 1 .. q of its queries are asked."""
     text, index, encode = (unit.value or 0.0 for unit in (units.text, units.index, units.encode))
     drawn = np.arange(1, len(uses) + 1)
-    union = expected_union(np.stack([use.keep for use in uses]))
+    union = expected_union(np.stack([use.encoded for use in uses]))
     own = text + float(np.mean([use.trim_macs + use.backbone_macs for use in uses]))
     return own + encode * union / drawn, index * len(uses[0].keep) / drawn

@@ -10,7 +10,7 @@ queries is what a system pays that encodes a clip once and remembers it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -54,13 +54,20 @@ class QueryUse:
     """What one query used.
 
     keep: [L] boolean, clips that got expensive features, over all clips of the video; trim_macs: selection head and
-    the passes of a shared encoder; backbone_macs: at the rows the backbone really saw.
+    the passes of a shared encoder; backbone_macs: at the rows the backbone really saw; finer: [F] boolean, the same of
+    the finer clips of the video, each of which costs a pass of the encoder too; empty where none are read.
     """
 
     video_id: str
     keep: NDArray[np.bool_]
     trim_macs: float
     backbone_macs: float
+    finer: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+
+    @property
+    def encoded(self) -> NDArray[np.bool_]:
+        """[L + F] everything that may be encoded, true where it was."""
+        return np.concatenate([self.keep, self.finer])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +75,7 @@ class StageReport:
     """Mean multiply-adds a query by stage, cold and amortised, and their totals.
 
     cold_per_query, amortised_per_query: [n] totals in the order of the queries, None where a stage is unknown;
-    clips, kept_clips: means a query; union_ratio: clips kept by any query over all clips, by video.
+    clips, kept_clips: means a query; union_ratio: clips kept by any query, finer ones too, over all clips, by video.
     """
 
     cold: Mapping[str, StageCost]
@@ -118,7 +125,7 @@ def cost_stages(uses: Sequence[QueryUse], units: UnitCosts) -> StageReport:
         raise ValueError("no queries to charge")
     unions, counts = _videos(uses)
     clips = np.array([len(use.keep) for use in uses], dtype=np.float64)
-    kept = np.array([use.keep.sum() for use in uses], dtype=np.float64)
+    kept = np.array([use.encoded.sum() for use in uses], dtype=np.float64)
     sharing = np.array([counts[use.video_id] for use in uses], dtype=np.float64)
     union = np.array([unions[use.video_id].sum() for use in uses], dtype=np.float64)
     cold = _by_stage(uses, units, clips, kept)
@@ -135,7 +142,9 @@ def cost_stages(uses: Sequence[QueryUse], units: UnitCosts) -> StageReport:
         videos=len(unions),
         clips=float(clips.mean()),
         kept_clips=float(kept.mean()),
-        union_ratio=float(sum(u.sum() for u in unions.values()) / sum(len(u) for u in unions.values())),
+        union_ratio=float(
+            sum(u.sum() for u in unions.values()) / sum({u.video_id: len(u.keep) for u in uses}.values())
+        ),
     )
 
 
@@ -185,12 +194,13 @@ def _videos(uses: Iterable[QueryUse]) -> tuple[dict[str, NDArray[np.bool_]], dic
     unions: dict[str, NDArray[np.bool_]] = {}
     counts: dict[str, int] = {}
     for use in uses:
-        known = unions.get(use.video_id, use.keep)
-        if known.shape != use.keep.shape:
+        encoded = use.encoded
+        known = unions.get(use.video_id, encoded)
+        if known.shape != encoded.shape:
             raise ValueError(
-                f"video {use.video_id!r} has {len(known)} clips for one query and {len(use.keep)} for another"
+                f"video {use.video_id!r} has {len(known)} clips for one query and {len(encoded)} for another"
             )
-        unions[use.video_id] = known | use.keep
+        unions[use.video_id] = known | encoded
         counts[use.video_id] = counts.get(use.video_id, 0) + 1
     return unions, counts
 

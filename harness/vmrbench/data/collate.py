@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vmrbench.types import Batch, Sample
+from vmrbench.types import Batch, FinerClips, Sample
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -32,6 +32,21 @@ def collate(samples: Sequence[Sample]) -> Batch:
         query_mask=_mask([len(s.query) for s in samples]),
         duration=torch.tensor([s.annotation.duration for s in samples], dtype=torch.float32),
         moments=tuple(_moments(s) for s in samples),
+        finer=_finer(samples),
+    )
+
+
+def _finer(samples: Sequence[Sample]) -> FinerClips | None:
+    found = [s.finer for s in samples if s.finer is not None]
+    if not found:
+        return None
+    if len(found) < len(samples):
+        raise ValueError(f"{len(samples) - len(found)} of {len(samples)} samples of a batch have no finer clips")
+    return FinerClips(
+        clips=_pad([f.clips for f in found], "finer clips"),
+        mask=_mask([len(f.clips) for f in found]),
+        clip_start=_pad([f.clip_start for f in found], "clip_start"),
+        clip_end=_pad([f.clip_end for f in found], "clip_end"),
     )
 
 

@@ -29,18 +29,19 @@ class FeatureSource:
     """Where one group of features lies.
 
     path: a folder of npz, npy or pt files, or one npz, HDF5 file or LMDB environment keyed by id; encoder: name of the
-    encoder that made them; role: what they are for; pattern: file name in the folder, with `{video_id}` or, for text,
-    `{query_id}`; key: array in each npz, pt, HDF5 group or LMDB value; ids: steps from an id to its stored name, see
-    `vmrbench.data.ids`; clip_seconds: length of a row in seconds, or `video` where the rows share the video's duration
-    evenly (not read for text); stride_frames: in its place, frames from row to row, at `fps` frames a second or that of
-    the annotation; window_frames: frames a row was made from, the stride where None; pick: index on every axis between
-    rows and width; take_every: one of so many rows is used; normalise: `l2` gives every row length 1; group: name of
-    the index group, such as Background (index only); passes_per_clip: encoder passes a row costs.
+    encoder that made them; role: what they are for (`finer`: those of `clips` at a finer stride, for windows); pattern:
+    file name in the folder, with `{video_id}` or, for text, `{query_id}`; key: array in each npz, pt, HDF5 group or
+    LMDB value; ids: steps from an id to its stored name, see `vmrbench.data.ids`; clip_seconds: length of a row in
+    seconds, or `video` where the rows share the video's duration evenly (not read for text); stride_frames: in its
+    place, frames from row to row, at `fps` frames a second or that of the annotation; window_frames: frames a row was
+    made from, the stride where None; pick: index on every axis between rows and width; take_every: one of so many rows
+    is used; normalise: `l2` gives every row length 1; group: name of the index group, such as Background (index only);
+    passes_per_clip: encoder passes a row costs.
     """
 
     path: Path = field(metadata={"inside": "features_root"})
     encoder: str
-    role: Literal["clips", "index", "text"] = "clips"
+    role: Literal["clips", "index", "text", "finer"] = "clips"
     pattern: str = "{video_id}.npz"
     key: str = "features"
     ids: tuple[str, ...] = field(default=(), metadata=_LATER)

@@ -16,10 +16,10 @@ from vmrbench.data.file_identity import FileIdentities
 from vmrbench.data.packed import CacheChoice, pack
 from vmrbench.data.query_words import QueryFeatures
 from vmrbench.data.rows import Tolerance, read_rows
-from vmrbench.data.timing import same_clip_seconds
+from vmrbench.data.timing import same_clip_seconds, timing_of
 from vmrbench.errors import ConfigError, DataError
 from vmrbench.protocols import DatasetFacts, FeatureFacts
-from vmrbench.types import Annotation, Sample
+from vmrbench.types import Annotation, FinerClips, Sample
 
 REMEMBERED_VIDEOS = 256
 
@@ -32,6 +32,9 @@ class Provider(Protocol):
 
     def sample(self, annotation: Annotation) -> Sample:
         """The annotation with its features."""
+
+    def finer(self, annotation: Annotation, factor: int) -> FinerClips:
+        """The clips of its video cut into `factor` each. Raises DataError where there are no features for them."""
 
     def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
         """Facts of the features with the given fingerprint; own notes are added to `notes`."""
@@ -58,9 +61,12 @@ class FilesProvider:
         tolerance: what may disagree.
         cache: where to keep memory-mapped copies; written when the first sample is read. None reads the files.
 
+    `finer` sources, side by side like those of the clips and of the same encoders, are read where windows are cut.
+
     Raises:
         ConfigError: an index source without a group, a group given twice, several text sources, rows of different
-            length in seconds, or clip sources with different numbers of encoder passes.
+            length in seconds, clip sources with different numbers of encoder passes, or finer sources that do not
+            correspond to those of the clips.
         DataError: a path that does not exist.
     """
 
@@ -73,10 +79,12 @@ class FilesProvider:
         cache: CacheChoice | None = None,
     ) -> None:
         _check_groups(sources)
+        _check_finer(sources)
         self._annotations = list(annotations)
         self.stores = [FeatureStore(source) for source in sources]
         self._clips = [s for s in self.stores if s.source.role == "clips"]
         self._index = [s for s in self.stores if s.source.role == "index"]
+        self._finer = [s for s in self.stores if s.source.role == "finer"]
         self._text = next((s for s in self.stores if s.source.role == "text"), None)
         self._queries = queries
         self._tolerance = tolerance
@@ -85,6 +93,7 @@ class FilesProvider:
         self._reads_frame_rate = any(store.source.reads_frame_rate for store in self.stores)
         self._clip_seconds = same_clip_seconds([store.source for store in [*self._clips, *self._index]])
         self._read = KeepLast(self._read_video, REMEMBERED_VIDEOS)
+        self._read_finer = KeepLast(self._read_finer_video, REMEMBERED_VIDEOS)
 
     def check_coverage(self, annotations: Sequence[Annotation]) -> None:
         """Raise DataError where a video or query has no features, before any is read."""
@@ -103,6 +112,26 @@ class FilesProvider:
             clip_start=video.clip_start,
             clip_end=video.clip_end,
         )
+
+    def finer(self, annotation: Annotation, factor: int) -> FinerClips:
+        """See `Provider.finer`."""
+        if not self._finer:
+            raise DataError(
+                f"features: clips are to be cut into {factor}, and there is no source of role 'finer'; add one, or "
+                "change windows.finer of the trimmer"
+            )
+        self._pack()
+        key = self._video_key(annotation)
+        finer = self._read_finer(key)
+        clip = _row_seconds(self._clips[0], len(self._read(key).clip_start), key)
+        found = _row_seconds(self._finer[0], len(finer.clip_start), key)
+        if abs(found - clip / factor) > 1e-3 * found:
+            raise DataError(
+                f"features of {annotation.video_id!r}: clips of {clip:g} s cut into {factor} need rows of "
+                f"{clip / factor:g} s, found {found:g}; add a source of role 'finer', or change windows.finer of the "
+                "trimmer"
+            )
+        return finer
 
     def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
         """Facts; widths are those of the first annotation's features, and so is a row's length where it varies."""
@@ -129,7 +158,7 @@ class FilesProvider:
         files = FileIdentities(None if self._cache is None else self._cache.folder)
         parts = [
             store.identity((feature_id(store, annotation) for annotation in self._annotations), files)
-            for store in [*self._clips, *self._index, *([] if self._text is None else [self._text])]
+            for store in [*self._clips, *self._index, *self._finer, *([] if self._text is None else [self._text])]
         ]
         files.save()
         return "/".join([*parts, *([] if self._text is not None else self._queries.identity())])
@@ -167,6 +196,20 @@ class FilesProvider:
             clip_start=torch.from_numpy(start),
             clip_end=torch.from_numpy(end),
         )
+
+    def _read_finer_video(self, key: tuple[str, float, float | None]) -> FinerClips:
+        video_id, duration, fps = key
+        groups, start, end = read_rows(self._finer, video_id, duration, self._tolerance, fps)
+        return FinerClips(
+            clips=torch.from_numpy(np.concatenate(groups, axis=1)),
+            mask=torch.ones(len(start), dtype=torch.bool),
+            clip_start=torch.from_numpy(start),
+            clip_end=torch.from_numpy(end),
+        )
+
+
+def _row_seconds(store: FeatureStore, rows: int, key: tuple[str, float, float | None]) -> float:
+    return timing_of(store.source, rows, key[1], key[2]).step
 
 
 def feature_id(store: FeatureStore, annotation: Annotation) -> str:
@@ -207,3 +250,15 @@ def _check_groups(sources: Sequence[FeatureSource]) -> None:
         raise ConfigError(
             f"features: passes_per_clip: {passes} found, one value for all sources of role 'clips' expected"
         )
+
+
+def _check_finer(sources: Sequence[FeatureSource]) -> None:
+    """Finer sources come from the encoders of the clips, in their order, and cost as many passes a row."""
+    of = {role: [(s.encoder, s.passes_per_clip) for s in sources if s.role == role] for role in ("clips", "finer")}
+    if of["finer"] and of["finer"] != of["clips"]:
+        raise ConfigError(
+            f"features: encoder and passes_per_clip of the sources of role 'finer' are {of['finer']}, "
+            f"those of role 'clips' {of['clips']}; the same in the same order expected"
+        )
+    if of["finer"]:
+        same_clip_seconds([s for s in sources if s.role == "finer"], "role 'finer'")

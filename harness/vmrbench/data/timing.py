@@ -63,7 +63,7 @@ def timing_of(source: FeatureSource, rows: int, duration: float, fps: float | No
     return Timing(step=stride / rate, lead=(window - stride) / 2 / rate)
 
 
-def same_clip_seconds(sources: Sequence[FeatureSource]) -> float | None:
+def same_clip_seconds(sources: Sequence[FeatureSource], whose: str = "clips and index") -> float | None:
     """The length of a row that all sources share, None where it differs from video to video.
 
     Raises:
@@ -71,7 +71,7 @@ def same_clip_seconds(sources: Sequence[FeatureSource]) -> float | None:
     """
     found = sorted({_declared(source) for source in sources}, key=str)
     if len(found) > 1:
-        raise ConfigError(f"features: clip_seconds: {list(found)} found, one value for clips and index expected")
+        raise ConfigError(f"features: clip_seconds: {list(found)} found, one value for {whose} expected")
     return found[0] if isinstance(found[0], float) else None
 
 

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from vmrbench.config.settings import WindowConfig
+from vmrbench.engine.frozen import freeze_state
+from vmrbench.parts.suppression import Suppression, suppress
+from vmrbench.postprocess import MOST_MOMENTS
 from vmrbench.protocols import Backbone, ClipAccess, Distillable, SharesEncoder, Trimmer
+from vmrbench.specs import Apply
 from vmrbench.trim.access import CountingAccess, withhold_clips
 from vmrbench.trim.axis import axis_to_seconds
 from vmrbench.trim.fill import Fill, index_of
+from vmrbench.trim.gather import TakenRows, kept_rows, targets_on_timeline
+from vmrbench.trim.windows import (
+    Windows,
+    best_windows,
+    cut_windows,
+    finer_of,
+    merge_windows,
+    training_windows,
+    window_quotas,
+)
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
 
@@ -20,13 +36,17 @@ from vmrbench.types import Batch, DistillTargets, TrimDecision
 class ArmResult:
     """What an arm makes of a batch: the rows the backbone read, its private outputs, and how the clips were chosen.
 
-    reads: [B, L] how often each clip's expensive features were read.
+    reads: [B, L] how often each clip's expensive features were read; taken: which rows are left, None where all are;
+    windows: those that were cut, None where none were; finer_reads: [B, F] how often each finer clip was read for them.
     """
 
     decision: TrimDecision
     rows: Batch
     outputs: Any
     reads: Tensor
+    taken: TakenRows | None = None
+    windows: Windows | None = None
+    finer_reads: Tensor | None = None
 
 
 class WholeVideo(nn.Module):
@@ -34,7 +54,7 @@ class WholeVideo(nn.Module):
 
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
         """Keep [B, L] = clip mask."""
-        return TrimDecision(keep=batch.clip_mask)
+        return TrimDecision(keep=batch.clip_mask, most=batch.clip_mask.shape[1])
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
@@ -47,7 +67,15 @@ class Arm(nn.Module):
     """Trimmer, fill and backbone behind one forward; everything that is learned is a submodule.
 
     Labels are taken out of the batch in evaluation mode, except for a trimmer that declares to read them.
-    index_channels: those of the index that the arm reads, None for all; nothing in it sees the others.
+
+    Args:
+        trimmer, fill, backbone: the parts.
+        reads_labels: of the trimmer's spec.
+        index_channels: those of the index that the arm reads, None for all; nothing in it sees the others.
+        apply: `fill`, the whole timeline stays; `gather`, rows of clips that were not kept are removed; `windows`,
+            contiguous windows are read from the finer clips of the batch.
+        windows: how they are cut and merged.
+        freeze_backbone: the backbone keeps its weights, bit for bit, and does not drop out in training.
     """
 
     def __init__(
@@ -58,10 +86,30 @@ class Arm(nn.Module):
         *,
         reads_labels: bool = False,
         index_channels: Sequence[slice] | None = None,
+        apply: Apply = "fill",
+        windows: WindowConfig | None = None,
+        freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
         self.reads_labels, self.index_channels = reads_labels, index_channels
+        self.mode, self._frozen = apply, freeze_backbone
+        self.windows = (windows or WindowConfig()) if apply == "windows" else None
+        self.progress = 1.0
         self.trimmer, self.fill, self.backbone = trimmer, fill, backbone
+        if freeze_backbone:
+            backbone.requires_grad_(False)
+
+    @property
+    def finer(self) -> int | None:
+        """How many finer clips a batch must have in the time of one, None where none are read."""
+        return None if self.windows is None else self.windows.finer
+
+    def train(self, mode: bool = True) -> Self:
+        """As always, but a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        if self._frozen and mode:
+            freeze_state(self.backbone)
+        return self
 
     def own_index(self, batch: Batch) -> Batch:
         """The batch with the index groups that this arm reads."""
@@ -90,17 +138,56 @@ class Arm(nn.Module):
         return self.finish(batch, access, self.select(batch, access))
 
     def finish(self, batch: Batch, access: CountingAccess, decision: TrimDecision) -> ArmResult:
-        """Fetch, fill and run the backbone after a decision."""
-        keep = decision.keep if decision.soft is None else decision.soft
-        rows = access.rows(keep.to(batch.clip_start.dtype))
-        if not self.training:
-            rows = replace(rows, moments=None)
-        return ArmResult(decision=decision, rows=rows, outputs=self.backbone(rows), reads=access.reads)
+        """Fetch, fill, gather or cut, and run the backbone after a decision.
+
+        Raises:
+            DataError: under `gather`, no clip of a sample is kept.
+        """
+        if self.windows is not None:
+            return self._finish_windows(batch, access, decision, self.windows)
+        keep = (decision.keep if decision.soft is None else decision.soft).to(batch.clip_start.dtype)
+        taken = None if self.mode == "fill" else kept_rows(decision, batch, training=self.training)
+        rows = self._shown(access.rows(keep) if taken is None else access.gathered(keep, taken))
+        return ArmResult(decision=decision, rows=rows, outputs=self.backbone(rows), reads=access.reads, taken=taken)
+
+    def _finish_windows(
+        self, batch: Batch, access: CountingAccess, decision: TrimDecision, how: WindowConfig
+    ) -> ArmResult:
+        # What the selector itself has read comes off the budget.
+        quotas = window_quotas(decision.keep.sum(1) - access.reads.sum(1), how.count)
+        if self.training and self.progress < 1 - how.own_share:
+            # One on the truth and as many away from it as there are at test.
+            windows = training_windows(batch, torch.cat([quotas[:, :1], quotas], dim=1))
+        else:
+            scores = decision.keep if decision.scores is None else decision.scores
+            windows = best_windows(scores, batch, quotas)
+        most = batch.clip_mask.shape[1] if decision.most is None else decision.most
+        cut = cut_windows(self.own_index(batch), windows, max(1, -(-most // how.count)))
+        rows = self._shown(self.fill(cut, cut.clips, cut.fine_weight))
+        return ArmResult(
+            decision=decision,
+            rows=rows,
+            outputs=self.backbone(rows),
+            reads=access.reads,
+            windows=windows,
+            finer_reads=windows.covers(finer_of(batch).mask.shape[1]),
+        )
+
+    def _shown(self, rows: Batch) -> Batch:
+        return rows if self.training else replace(rows, moments=None)
 
     def moments(self, result: ArmResult) -> tuple[Tensor, Tensor]:
         """Seconds [B, Q, 2] and scores [B, Q] of a result."""
         axis = cast(Backbone, self.backbone).predict(result.outputs, result.rows)
-        return axis_to_seconds(axis.spans, result.rows), axis.scores
+        seconds = axis_to_seconds(axis.spans, result.rows)
+        if result.windows is None or self.windows is None:
+            return seconds, axis.scores
+        merged, scores = merge_windows(seconds, axis.scores, result.windows, self.windows.weight)
+        if self.windows.nms is None:
+            return merged, scores
+        most = min(MOST_MOMENTS, scores.shape[1])
+        how = Suppression(mode="hard", moments=most, min_score=-math.inf, max_iou=self.windows.nms, voting=math.inf)
+        return suppress(merged, scores, how)
 
     def targets(self, result: ArmResult) -> DistillTargets | None:
         """What of a result distillation can use; None where the backbone offers nothing."""
@@ -112,7 +199,7 @@ class Arm(nn.Module):
         """Weighted terms of the trimmer alone; the backbone runs only where the trimmer borrows its encoder."""
         decision = self.select(batch, self.access(batch))
         terms = cast(Trimmer, self.trimmer).loss(
-            decision, withhold_clips(batch), student=None, teacher=_teach(teacher, batch)
+            decision, withhold_clips(self.own_index(batch)), student=None, teacher=_teach(teacher, batch)
         )
         return {f"trim_{name}": value for name, value in terms.items()}
 
@@ -120,9 +207,13 @@ class Arm(nn.Module):
         """Weighted terms of backbone and trimmer on a training batch."""
         result = self(batch)
         backbone_terms = cast(Backbone, self.backbone).loss(result.outputs, result.rows)
-        student = self.targets(result) if teacher is not None else None
+        taught = _teach(teacher, batch)
+        # What a window shows has no place in what the teacher says of the whole video.
+        student = None if taught is None or self.windows is not None else self.targets(result)
+        if student is not None and taught is not None and result.taken is not None:
+            student = targets_on_timeline(student, taught, result.taken)
         trimmer_terms = cast(Trimmer, self.trimmer).loss(
-            result.decision, withhold_clips(self.own_index(batch)), student=student, teacher=_teach(teacher, batch)
+            result.decision, withhold_clips(self.own_index(batch)), student=student, teacher=taught
         )
         return {**backbone_terms, **{f"trim_{name}": value for name, value in trimmer_terms.items()}}
 

@@ -6,10 +6,11 @@ from typing import Any, cast
 
 import torch
 
+from vmrbench.config.settings import WindowConfig
 from vmrbench.engine.arm import Arm
 from vmrbench.errors import DataError
 from vmrbench.protocols import DatasetFacts, SharesEncoder
-from vmrbench.specs import BackboneSpec, Dims, TrimDims, TrimmerSpec
+from vmrbench.specs import Apply, BackboneSpec, Dims, TrimDims, TrimmerSpec
 from vmrbench.trim.fill import Fill, FineOnly, build_fill
 from vmrbench.trim.index_groups import chosen_groups, group_channels
 
@@ -35,6 +36,10 @@ def build_arm(
     trimmer: tuple[TrimmerSpec, Any],
     fill_policy: str,
     seed: int,
+    *,
+    apply: Apply = "fill",
+    windows: WindowConfig | None = None,
+    freeze_backbone: bool = False,
 ) -> Arm:
     """A new arm with its own initialisation.
 
@@ -44,6 +49,7 @@ def build_arm(
         fill_policy: what stands in for clips that are not kept; not used by a trimmer of input `fine`.
         seed: of the initialisation. Fill, trimmer and backbone draw from generators of their own, so that arms which
             share a backbone start from the same backbone.
+        apply, windows, freeze_backbone: see `Arm`.
 
     Raises:
         ConfigError: the trimmer's options ask for what the data set does not have.
@@ -56,7 +62,16 @@ def build_arm(
     with _seeded(seed + 1):
         selector = trimmer[0].build(trimmer[1], _trim_dims(facts, trimmer, fill.width, embedding))
     channels = _index_channels(facts, trimmer[1])
-    return Arm(selector, fill, module, reads_labels=trimmer[0].reads_labels, index_channels=channels)
+    return Arm(
+        selector,
+        fill,
+        module,
+        reads_labels=trimmer[0].reads_labels,
+        index_channels=channels,
+        apply=apply,
+        windows=windows,
+        freeze_backbone=freeze_backbone,
+    )
 
 
 def _trim_dims(facts: DatasetFacts, trimmer: tuple[TrimmerSpec, Any], rows: int, embedding: int | None) -> TrimDims:

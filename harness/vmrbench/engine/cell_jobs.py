@@ -152,9 +152,9 @@ def _cell_job(context: Context, cell_id: str) -> None:
         _ensure_base(store, cell, keys)
     store.ensure("train", keys.train, lambda folder: make_train(cell, store, folder, keys), resume=True)
     predict = partial(make_predict, cell, store, keys)
-    store.ensure("predict", keys.predict, predict, usable=holds_shuffled)
+    predicted = store.ensure("predict", keys.predict, predict, usable=holds_shuffled)
     backbone_macs = store.ensure("cost", keys.backbone_macs, lambda folder: make_backbone_macs(cell, folder))
-    store.ensure("cost", keys.macs, lambda folder: make_macs(cell, backbone_macs, folder))
+    store.ensure("cost", keys.macs, lambda folder: make_macs(cell, backbone_macs, predicted, folder))
     if cell.cost.memory:
         probe = (f"{__name__}:{run_probe.__name__}", {"context": context, "cell_id": cell_id})
         store.ensure("cost", keys.memory, lambda folder: make_memory(cell, folder, probe))

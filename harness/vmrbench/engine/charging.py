@@ -1,4 +1,4 @@
-"""What the queries of a cell are charged: their real lengths, the clips they kept, and the encoders they need."""
+"""What the queries of a cell are charged: their real lengths, the clips and rows they used, and their encoders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from vmrbench.catalog import Catalog
 from vmrbench.config.cells import Cell
@@ -35,13 +36,34 @@ def charge_by_queries(cell: Cell, catalog: Catalog, queries: pd.DataFrame, count
 
 
 def _uses(queries: pd.DataFrame, counted: Mapping[str, Any]) -> list[QueryUse]:
-    nearest = _nearest_shapes(queries, counted["shapes"])
-    uses = []
-    for video, clips, kept, shape in zip(queries["video_id"], queries["clips"], queries["kept"], nearest, strict=True):
-        keep = np.zeros(int(clips), dtype=np.bool_)
-        keep[np.asarray(kept, dtype=np.int64)] = True
-        uses.append(QueryUse(video_id=str(video), keep=keep, trim_macs=shape["trim"], backbone_macs=shape["backbone"]))
-    return uses
+    nearest = _nearest(queries[["clips", "query_tokens"]].to_numpy(), counted["shapes"])
+    seen = [shape["backbone"] for shape in nearest] if "seen" not in counted else _seen(queries, counted["seen"])
+    return [
+        QueryUse(
+            video_id=str(query["video_id"]),
+            keep=_marked(query["clips"], query["kept"]),
+            finer=_marked(query.get("finer_clips", 0), query.get("finer_kept", ())),
+            trim_macs=shape["trim"],
+            backbone_macs=backbone,
+        )
+        for query, shape, backbone in zip(queries.to_dict("records"), nearest, seen, strict=True)
+    ]
+
+
+def _marked(length: int, places: Any) -> NDArray[np.bool_]:
+    """[length] true at `places`."""
+    marked = np.zeros(int(length), dtype=np.bool_)
+    marked[np.asarray(places, dtype=np.int64)] = True
+    return marked
+
+
+def _seen(queries: pd.DataFrame, counted: list[dict[str, int]]) -> list[int]:
+    """For every query the backbone's multiply-adds at the rows that it saw, all its passes together."""
+    found = []
+    for passes, words in zip(queries["passes"], queries["query_tokens"], strict=True):
+        wanted = np.array([[rows, words] for rows in passes])
+        found.append(sum(shape["macs"] for shape in _nearest(wanted, counted)))
+    return found
 
 
 def _units(cell: Cell, catalog: Catalog) -> UnitCosts:
@@ -52,9 +74,8 @@ def _units(cell: Cell, catalog: Catalog) -> UnitCosts:
     return unit_costs(replace(facts, index=read), encoders, reads_index=reads_index)
 
 
-def _nearest_shapes(queries: pd.DataFrame, shapes: list[dict[str, int]]) -> list[dict[str, int]]:
-    """For every query its own shape; the nearest counted one where `macs_shapes` left it out."""
+def _nearest(wanted: NDArray[Any], shapes: list[dict[str, int]]) -> list[dict[str, int]]:
+    """For every (clips, words) [n, 2] its own shape; the nearest counted one where `macs_shapes` left it out."""
     table = np.array([[shape["clips"], shape["tokens"]] for shape in shapes])
-    wanted = queries[["clips", "query_tokens"]].to_numpy()
     distance = np.abs(wanted[:, None] - table[None]) @ np.array([1000, 1])
     return [shapes[place] for place in distance.argmin(1)]

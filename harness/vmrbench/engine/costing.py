@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -23,7 +24,7 @@ from vmrbench.engine.device import autocast
 from vmrbench.engine.predict import predictions_of
 from vmrbench.postprocess import to_predictions
 from vmrbench.protocols import Split
-from vmrbench.types import Batch, TrimDecision
+from vmrbench.types import Batch, FinerClips, TrimDecision
 
 Shape = tuple[int, int]
 
@@ -61,8 +62,19 @@ def count_backbone(arm: Arm, split: Split, most_shapes: int | None = None) -> di
         arm: any arm of that backbone and fill.
         split: whose shapes count; `most_shapes` of them, evenly spread, where that is not None.
     """
+    return count_shapes(arm, split, _chosen(_shapes(split), most_shapes))
+
+
+def count_shapes(arm: Arm, split: Split, shapes: Sequence[Shape]) -> dict[Shape, int]:
+    """Multiply-adds of fill, backbone and decoding at these (rows, words); see `count_backbone`."""
     meta = _on_meta(arm)
-    return {shape: _count_finish(meta, _like(split, *shape).to("meta")) for shape in _chosen(split, most_shapes)}
+    return {shape: _count_finish(meta, _like(split, *shape).to("meta")) for shape in shapes}
+
+
+def seen_shapes(queries: pd.DataFrame, most_shapes: int | None) -> list[Shape]:
+    """The distinct (rows, words) of all passes of a backbone, in a table of predicted queries."""
+    pairs = zip(queries["passes"], queries["query_tokens"], strict=True)
+    return _chosen({(int(rows), int(words)) for passes, words in pairs for rows in passes}, most_shapes)
 
 
 def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
@@ -77,7 +89,7 @@ def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
         )
         for clips, tokens in shapes
     ]
-    real = _like(split, *shapes[len(shapes) // 2])
+    real = _like(split, *shapes[len(shapes) // 2], finer=arm.finer)
     plain = deepcopy(arm).eval().requires_grad_(False).to(real.clips.device)
     check = cross_check(_Forward(plain), real)
     return ArmMacs(
@@ -101,16 +113,24 @@ def _shapes(split: Split) -> set[Shape]:
     return {(len(sample.clips), len(sample.query)) for sample in samples}
 
 
-def _chosen(split: Split, most: int | None) -> list[Shape]:
-    shapes = sorted(_shapes(split))
+def _chosen(found: set[Shape], most: int | None) -> list[Shape]:
+    shapes = sorted(found)
     if most is None or len(shapes) <= most:
         return shapes
     return [shapes[place * (len(shapes) - 1) // max(1, most - 1)] for place in range(most)]
 
 
-def _like(split: Split, clips: int, tokens: int) -> Batch:
-    """A batch of one made-up sample of that shape, with the widths of the split."""
+def _like(split: Split, clips: int, tokens: int, *, finer: int | None = None) -> Batch:
+    """A batch of one made-up sample of that shape, with the widths of the split, and `finer` rows a clip."""
     first = split[0]
+    rows = clips * (finer or 0)
+    start = torch.arange(rows, dtype=torch.float32)[None] / (finer or 1)
+    cut = FinerClips(
+        clips=torch.zeros(1, rows, first.clips.shape[1]),
+        mask=torch.ones(1, rows, dtype=torch.bool),
+        clip_start=start,
+        clip_end=start + 1 / (finer or 1),
+    )
     return Batch(
         sample_ids=("shape",),
         video_ids=("shape",),
@@ -124,6 +144,7 @@ def _like(split: Split, clips: int, tokens: int) -> Batch:
         query_mask=torch.ones(1, tokens, dtype=torch.bool),
         duration=torch.full((1,), float(clips)),
         moments=(torch.tensor([[0.0, 1.0]]),),
+        finer=None if finer is None else cut,
     )
 
 
@@ -142,7 +163,7 @@ def _count_finish(arm: Arm, batch: Batch) -> int:
 
 def measure_arms(
     arms: Mapping[str, Arm],
-    split: Split,
+    splits: Mapping[str, Split],
     *,
     samples: int,
     rounds: int,
@@ -154,14 +175,17 @@ def measure_arms(
 
     Args:
         arms: name to trained arm.
-        split: whose real lengths are used; `samples` of them, evenly spread over the split.
+        splits: by arm, the same queries in each; `samples` of them are used, evenly spread, at their real lengths.
         samples, rounds: how many queries, how often each.
         device, precision: where and how.
         compile_first: compile the backbones, and run every query once before the clock starts.
     """
-    places = torch.linspace(0, len(split) - 1, min(samples, len(split))).round().long().tolist()
-    batches = {place: collate([split[place]]).to(device) for place in places}
-    calls = {name: _timed(arm.eval().to(device), batches, precision) for name, arm in arms.items()}
+    length = min(len(split) for split in splits.values())
+    places = torch.linspace(0, length - 1, min(samples, length)).round().long().tolist()
+    calls = {}
+    for name, arm in arms.items():
+        batches = {place: collate([splits[name][place]]).to(device) for place in places}
+        calls[name] = _timed(arm.eval().to(device), batches, precision)
     with compiled(list(arms.values())) if compile_first else nullcontext():
         if compile_first:
             for call, place in product(calls.values(), places):

@@ -31,7 +31,7 @@ def with_selection(cell: Cell, scores: pd.DataFrame, predicted: Path) -> pd.Data
         predicted: folder of the stage `predict`.
     """
     queries = read_queries(predicted)
-    split = split_of(cell, REPORTED)
+    split = split_of(cell, REPORTED, finer=cell.trimmer.finer)
     found = {"kept_clips": queries["kept_clips"], "clips": queries["clips"], KEPT: queries[KEPT]}
     if holds_shuffled(predicted):
         found[KEPT_SHUFFLED] = _shuffled(predicted)[KEPT]
@@ -57,7 +57,7 @@ def diagnose(cell: Cell, per_query: pd.DataFrame, predicted: Path) -> dict[str, 
         "failures": _failures(per_query, protocol),
         "shuffled_query": read_json(predicted / SHUFFLED),
         "shuffled_selection": _shuffled_selection(queries, predicted),
-        "strips": strips_of(queries, split_of(cell, REPORTED).annotations, predicted),
+        "strips": strips_of(queries, split_of(cell, REPORTED).annotations, predicted, cell.trimmer.finer),
     }
 
 
@@ -89,7 +89,8 @@ def _shuffled_selection(queries: pd.DataFrame, predicted: Path) -> dict[str, Any
         earlier = "predicted by an earlier version; `vmrbench run` predicts again"
         return {"moment_kept_mean": None, "same_clips_mean": None, "reason": earlier}
     other = _shuffled(predicted)
-    same = same_clips(list(queries["kept"]), list(other["kept"]))
+    places = _places(queries)
+    same = same_clips(list(queries[places]), list(other[places]))
     reason = None if same is not None else "no query keeps a clip"
     return {"moment_kept_mean": float(other[KEPT].mean()), "same_clips_mean": same, "reason": reason}
 
@@ -98,14 +99,20 @@ def _shuffled(predicted: Path) -> pd.DataFrame:
     return pd.read_parquet(predicted / SHUFFLED_QUERIES)
 
 
+def _places(queries: pd.DataFrame) -> str:
+    """The column that says what was kept: finer clips where windows were cut."""
+    return "finer_kept" if "finer_kept" in queries.columns else "kept"
+
+
 def _kept_times(split: Split, queries: pd.DataFrame) -> Sequence[Floats]:
     """For every query [K, 2] seconds of its kept clips. Reads one sample a video: its queries share their clips."""
     first = {video: place for place, video in reversed(list(enumerate(queries["video_id"])))}
     times: dict[str, Floats] = {}
     for video, place in first.items():
         sample = split[place]
-        times[video] = np.stack([sample.clip_start.numpy(), sample.clip_end.numpy()], axis=1).astype(np.float64)
+        shown = sample if sample.finer is None else sample.finer
+        times[video] = np.stack([shown.clip_start.numpy(), shown.clip_end.numpy()], axis=1).astype(np.float64)
     return [
         times[video][np.asarray(kept, dtype=np.int64)]
-        for video, kept in zip(queries["video_id"], queries["kept"], strict=True)
+        for video, kept in zip(queries["video_id"], queries[_places(queries)], strict=True)
     ]

@@ -17,8 +17,8 @@ class StageKeys:
     """Fingerprints of the stages of one cell.
 
     base: the untrimmed model that the arm starts from; train: the arm's weights; predict: its predictions on the
-    reported split; backbone_macs: multiply-adds of backbone and fill, which arms share; macs: of the whole arm;
-    neither depends on weights; memory: peak memory on one machine.
+    reported split; backbone_macs: multiply-adds of backbone and fill, which arms share; macs: of the whole arm, which
+    depend on weights only where rows are removed; memory: peak memory on one machine.
     """
 
     base: str
@@ -44,14 +44,19 @@ def stage_keys(cell: Cell, machine: str) -> StageKeys:
     shapes = {"revision": REVISION, **model, "shapes": cell.cost.macs_shapes}
     backbone_macs = fingerprint({**shapes, "input": _input(cell)})
     compiled = {"compile": True} if cell.compile else {}
-    macs = fingerprint({"backbone": backbone_macs, "trimmer": trimmer})
+    arm = {"backbone": backbone_macs, "trimmer": trimmer}
+    predict = fingerprint({"train": train, "split": "test", **compiled, **planned})
+    # How many rows the backbone sees is known when it has predicted, unless all of them stay.
+    macs = fingerprint(arm if cell.trimmer.apply == "fill" else {**arm, "predict": predict})
     return StageKeys(
         base=base,
         train=train,
-        predict=fingerprint({"train": train, "split": "test", **compiled, **planned}),
+        predict=predict,
         backbone_macs=backbone_macs,
         macs=macs,
-        memory=fingerprint({"macs": macs, "machine": machine, "precision": cell.precision, "device": cell.device}),
+        memory=fingerprint(
+            {"macs": fingerprint(arm), "machine": machine, "precision": cell.precision, "device": cell.device}
+        ),
     )
 
 

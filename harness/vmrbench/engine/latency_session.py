@@ -78,7 +78,7 @@ def _time_group(context: Context, group: Sequence[Cell], folder: Path) -> None:
     LOGGER.info("latency of %d arms of %s on %s, taking turns", len(group), first.backbone.id, first.dataset.id)
     found = measure_arms(
         {cell.trimmer.id: trained_arm(cell, context.store, context.keys(cell)) for cell in group},
-        split_of(first, REPORTED),
+        {cell.trimmer.id: split_of(cell, REPORTED, finer=cell.trimmer.finer) for cell in group},
         samples=first.cost.latency_samples,
         rounds=first.cost.latency_rounds,
         device=resolve_device(first.device),

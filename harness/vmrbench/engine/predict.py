@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,11 @@ from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.union_planning import QueryPlan, plan_queries, planned_decision
+from vmrbench.errors import DataError
 from vmrbench.postprocess import to_predictions
 from vmrbench.protocols import Split
 from vmrbench.trim.axis import clips_in_moments
+from vmrbench.trim.windows import finer_of
 from vmrbench.types import Batch, Prediction, TrimDecision
 
 
@@ -24,13 +26,16 @@ class BatchPredictions:
     """Predictions of a batch and how its clips were chosen.
 
     keep: [B, L] boolean; reads: [B, L] times each clip's expensive features were read; scores: [B, L] the trimmer's
-    score of every clip, None where it gives none.
+    score of every clip, None where it gives none; passes: [B, W] rows of each of the W passes that the backbone made
+    for a sample; finer_reads: [B, F] times each finer clip was read, None where no windows were cut.
     """
 
     predictions: list[Prediction]
     keep: torch.Tensor
     reads: torch.Tensor
     scores: torch.Tensor | None
+    passes: torch.Tensor
+    finer_reads: torch.Tensor | None = None
 
 
 @torch.no_grad()
@@ -44,6 +49,8 @@ def predictions_of(arm: Arm, batch: Batch, precision: str, decision: TrimDecisio
         keep=result.decision.keep,
         reads=result.reads,
         scores=result.decision.scores,
+        passes=result.rows.lengths.reshape(len(batch.sample_ids), -1),
+        finer_reads=result.finer_reads,
     )
 
 
@@ -52,8 +59,10 @@ class SplitPredictions:
     """Predictions of a split in the order of its annotations.
 
     queries: one row a query with sample_id, video_id, clips, kept_clips, query_tokens, moment_kept (share of the true
-    moment that lies in kept clips); kept: for every query the positions of the clips that were kept or read, which is
-    what it is charged for; scores: for every query [L] the trimmer's scores of its clips, None where it gives none.
+    moment that lies in kept clips), passes (rows of every pass of the backbone); kept: for every query the positions of
+    the clips that were kept or read, which is what it is charged for; scores: for every query [L] the trimmer's scores
+    of its clips, None where it gives none. Where windows are cut, kept_clips counts every expensive row that was read,
+    `kept` what the selector read itself, and finer_kept the positions of finer clips, of finer_clips.
     """
 
     predictions: list[Prediction]
@@ -78,7 +87,8 @@ def predict_split(
     another `plan` than `query` the queries of a video share the clips that are planned for it.
 
     Raises:
-        AssertionError: a trimmer kept padding, or a clip was read more than once.
+        DataError: windows were cut and none of a video could be placed.
+        AssertionError: a trimmer kept padding, a clip was read more than once, or windows took more than was kept.
         ConfigError: clips are to be planned, and the trimmer does not score them.
     """
     arm.eval().to(device)
@@ -88,8 +98,7 @@ def predict_split(
     for batch in evaluation_loader(split, batches):
         on_device = batch.to(device)
         done = predictions_of(arm, on_device, precision, None if plans is None else planned_decision(on_device, plans))
-        assert not (done.keep & ~on_device.clip_mask).any(), "a trimmer kept padding"
-        assert int(done.reads.amax()) <= 1, "a clip's expensive features were read twice"
+        _check(on_device, done)
         found.add(on_device, done, plans)
     # order[i] says where among those that were predicted sample i is.
     return found.ordered(np.argsort(np.concatenate(batches)))
@@ -106,8 +115,9 @@ class _Rows:
 
     def add(self, batch: Batch, done: BatchPredictions, plans: Mapping[str, QueryPlan] | None) -> None:
         self.predictions.extend(done.predictions)
-        self.queries.append(_rows(batch, done.keep))
-        read = (done.keep | (done.reads > 0)).numpy(force=True)
+        self.queries.append(_rows(batch, done))
+        charged_clips = done.reads > 0 if done.finer_reads is not None else done.keep | (done.reads > 0)
+        read = charged_clips.numpy(force=True)
         lengths = batch.lengths.tolist()
         for row, (name, clips) in enumerate(zip(batch.sample_ids, lengths, strict=True)):
             charged = read[row, :clips] if plans is None else read[row, :clips] | plans[name].read
@@ -125,14 +135,42 @@ class _Rows:
         )
 
 
-def _rows(batch: Batch, keep: torch.Tensor) -> pd.DataFrame:
-    inside = clips_in_moments(batch) * (batch.clip_end - batch.clip_start)
-    share = (inside * keep).sum(1) / inside.sum(1).clamp(min=1e-9)
+def _check(batch: Batch, done: BatchPredictions) -> None:
+    assert not (done.keep & ~batch.clip_mask).any(), "a trimmer kept padding"
+    assert int(done.reads.amax()) <= 1, "a clip's expensive features were read twice"
+    if done.finer_reads is None:
+        return
+    assert int(done.finer_reads.amax()) <= 1, "two windows read one clip"
+    placed = done.finer_reads.sum(1)
+    assert bool((placed + done.reads.sum(1) <= done.keep.sum(1)).all()), "windows took more clips than were kept"
+    if not bool(placed.all()):
+        row = int((placed == 0).int().argmax())
+        raise DataError(
+            f"sample {batch.sample_ids[row]!r}: {int(done.keep[row].sum())} clips kept, "
+            f"{int(done.reads[row].sum())} of them read by the trimmer itself: "
+            "none is left for a window; raise keep_ratio, or use apply: fill"
+        )
+
+
+def _rows(batch: Batch, done: BatchPredictions) -> pd.DataFrame:
+    seen, kept, cut = batch, done.keep, {}
+    if done.finer_reads is not None:
+        finer = finer_of(batch)
+        seen = replace(batch, clip_mask=finer.mask, clip_start=finer.clip_start, clip_end=finer.clip_end)
+        kept = done.finer_reads > 0
+        cut = {"finer_clips": finer.mask.sum(1)}
+    inside = clips_in_moments(seen) * (seen.clip_end - seen.clip_start)
+    share = (inside * kept).sum(1) / inside.sum(1).clamp(min=1e-9)
     columns = {
         "clips": batch.lengths,
-        "kept_clips": keep.sum(1),
+        "kept_clips": kept.sum(1) + (done.reads.sum(1) if cut else 0),
         "query_tokens": batch.query_mask.sum(1),
         "moment_kept": share,
+        **cut,
     }
-    numbers = {name: value.numpy(force=True) for name, value in columns.items()}
-    return pd.DataFrame({"sample_id": batch.sample_ids, "video_id": batch.video_ids, **numbers})
+    numbers: dict[str, object] = {name: value.numpy(force=True) for name, value in columns.items()}
+    if cut:
+        places = [np.flatnonzero(row).astype(np.int32) for row in kept.numpy(force=True)]
+        numbers["finer_kept"] = pd.Series(places, dtype=object)
+    passes = pd.Series([row[row > 0] for row in done.passes.numpy(force=True)], dtype=object)
+    return pd.DataFrame({"sample_id": batch.sample_ids, "video_id": batch.video_ids, **numbers, "passes": passes})

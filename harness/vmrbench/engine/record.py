@@ -69,7 +69,8 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
         | {"preset": cell.backbone.preset}
         | _given(cell),
         "trimmer": _entry(cell.trimmer.id, cell.trimmer.offer, cell.trimmer.options)
-        | {"fill": cell.trimmer.fill, "plan": cell.trimmer.plan},
+        | {"fill": cell.trimmer.fill, "plan": cell.trimmer.plan}
+        | cell.trimmer.mode,
         "seed": cell.seed,
         "protocol": cell.protocol,
         "precision": cell.precision,

@@ -31,25 +31,38 @@ def write_sample_scores(scores: Sequence[np.ndarray] | None, annotations: Sequen
 
 
 def strips_of(
-    queries: pd.DataFrame, annotations: Sequence[Annotation], predicted: Path
+    queries: pd.DataFrame, annotations: Sequence[Annotation], predicted: Path, finer: int | None = None
 ) -> dict[str, dict[str, object]]:
-    """By sample id: `kept`, the share of clips kept, and `heat`, the scores, as digits; heat is None without scores.
+    """By sample id, as digits: `kept`, the share of clips kept, and `heat`, the scores, None without scores.
+
+    Where windows were cut `kept` is the share of finer clips.
 
     Args:
         queries: from `vmrbench.engine.stages.read_queries`.
         annotations: of the split, in the same order.
         predicted: folder of the stage `predict`; those of earlier versions hold no scores.
+        finer: finer clips in the time of one, None where no windows were cut.
     """
     path = predicted / SAMPLE_SCORES
     scores = read_json(path) if path.is_file() else {}
     found: dict[str, dict[str, object]] = {}
     for place in sample_places(annotations):
         name = annotations[place].sample_id
-        kept = np.zeros(int(queries["clips"][place]))
-        kept[np.asarray(queries["kept"][place], dtype=np.int64)] = 1
+        kept = _kept_shares(queries.iloc[place], finer)
         heat = digits_of(scaled_scores(np.asarray(scores[name], dtype=np.float64))) if name in scores else None
         found[name] = {"kept": digits_of(kept), "heat": heat}
     return found
+
+
+def _kept_shares(query: pd.Series, finer: int | None) -> np.ndarray:
+    """[L] 1 for a clip that was kept; where windows were cut, the share of its finer clips that was read."""
+    clips = int(query["clips"])
+    if finer is None:
+        return np.isin(np.arange(clips), query["kept"]).astype(np.float64)
+    clip_of = np.minimum(np.arange(int(query["finer_clips"])) // finer, clips - 1)
+    read = np.bincount(clip_of[np.asarray(query["finer_kept"], dtype=np.int64)], minlength=clips)
+    shares: np.ndarray = read / np.bincount(clip_of, minlength=clips).clip(min=1)
+    return shares
 
 
 def describe_samples(split: Split) -> list[SampleEntry]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from vmrbench.config.cells import Cell
 from vmrbench.errors import DataError
-from vmrbench.protocols import Split
-from vmrbench.types import Annotation, Sample
+from vmrbench.protocols import OffersFiner, Split
+from vmrbench.types import Annotation, FinerClips, Sample
 
 REPORTED, SELECTION = "test", "val"
 LIMIT_STAMP = "NOT REPORTABLE: every split is limited to {} queries"
@@ -37,13 +39,56 @@ class Subset:
         return [every[place] for place in self.places]
 
 
-def split_of(cell: Cell, name: str) -> Split:
-    """A split of the cell's data set; with a limit, that many queries spread evenly over it.
+@dataclass(frozen=True)
+class WithFiner:
+    """A split whose samples bring their finer clips, `factor` in the time of one."""
+
+    whole: Split
+    factor: int
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __getitem__(self, position: int) -> Sample:
+        sample = self.whole[position]
+        if self.factor > 1:
+            assert isinstance(self.whole, OffersFiner), "with_finer has asked"
+            return replace(sample, finer=self.whole.finer(position, self.factor))
+        mask = torch.ones(len(sample.clips), dtype=torch.bool)
+        own = FinerClips(clips=sample.clips, mask=mask, clip_start=sample.clip_start, clip_end=sample.clip_end)
+        return replace(sample, finer=own)
+
+    @property
+    def annotations(self) -> Sequence[Annotation]:
+        """The annotations of the split."""
+        return self.whole.annotations
+
+
+def with_finer(split: Split, factor: int, who: str) -> WithFiner:
+    """`split` with finer clips; those of factor 1 are the clips themselves.
 
     Raises:
-        DataError: the split is not there or empty.
+        DataError: the split offers none.
+    """
+    if factor > 1 and not isinstance(split, OffersFiner):
+        raise DataError(f"{who} offers no features at a finer stride; set windows.finer to 1, or use another data set")
+    return WithFiner(split, factor)
+
+
+def split_of(cell: Cell, name: str, *, finer: int | None = None) -> Split:
+    """A split of the cell's data set; with a limit, that many queries spread evenly over it.
+
+    Args:
+        cell: whose data set.
+        name: of the split.
+        finer: how many finer clips there are in the time of one; None for samples without them.
+
+    Raises:
+        DataError: the split is not there or empty, or has no finer clips.
     """
     split = cell.dataset.built.split(name)
+    if finer is not None:
+        split = with_finer(split, finer, f"data set {cell.dataset.id!r}")
     if len(split) == 0:
         raise DataError(f"data set {cell.dataset.id!r}: split {name!r} is empty; at least one query is needed")
     limit = cell.limit

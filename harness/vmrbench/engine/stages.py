@@ -18,8 +18,9 @@ from vmrbench.data.collate import collate
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
 from vmrbench.engine.compiling import compiled
-from vmrbench.engine.costing import count_arm, count_backbone, longest, run_once
+from vmrbench.engine.costing import count_arm, count_backbone, count_shapes, longest, run_once, seen_shapes
 from vmrbench.engine.device import resolve_device
+from vmrbench.engine.frozen import learns
 from vmrbench.engine.given_weights import load_given
 from vmrbench.engine.identity_keys import StageKeys
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
@@ -32,7 +33,7 @@ from vmrbench.engine.train import Stage, TrainLog, train
 from vmrbench.engine.weights import load_weights, save_weights, start_from
 from vmrbench.launch.jobs import say_stage
 from vmrbench.protocol.published import get_protocol
-from vmrbench.protocols import Fitted
+from vmrbench.protocols import Fitted, Split
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import write_predictions
 from vmrbench.store import Store, read_json, write_json
@@ -58,6 +59,10 @@ FIT_QUERIES, FIT_BATCH = 2_000, 64
 
 def new_arm(cell: Cell) -> Arm:
     """The arm of a cell, untrained."""
+    return _build(cell, freeze_backbone=cell.trimmer.freeze_backbone)
+
+
+def _build(cell: Cell, *, freeze_backbone: bool) -> Arm:
     backbone, trimmer = cell.backbone, cell.trimmer
     return build_arm(
         cell.dataset.built.facts,
@@ -65,12 +70,15 @@ def new_arm(cell: Cell) -> Arm:
         (trimmer.offer.spec, trimmer.options),
         trimmer.fill or "concat_zero",
         cell.seed,
+        apply=trimmer.apply,
+        windows=trimmer.windows,
+        freeze_backbone=freeze_backbone,
     )
 
 
 def untrimmed_arm(cell: Cell) -> Arm:
     """The same backbone and fill with every clip kept, untrained: what is trained first."""
-    arm = new_arm(cell)
+    arm = _build(cell, freeze_backbone=False)
     return Arm(WholeVideo(), arm.fill, arm.backbone, index_channels=arm.index_channels)
 
 
@@ -129,11 +137,23 @@ def make_backbone_macs(cell: Cell, folder: Path) -> None:
     write_json(folder / MACS, [[clips, tokens, macs] for (clips, tokens), macs in counted.items()])
 
 
-def make_macs(cell: Cell, backbone_folder: Path, folder: Path) -> None:
-    """Count the multiply-adds of selecting at the same lengths, and put both together."""
+def make_macs(cell: Cell, backbone_folder: Path, predicted: Path, folder: Path) -> None:
+    """Count the multiply-adds of selecting at the same lengths, and put both together.
+
+    Under another mode than `fill` the backbone is counted again, at the rows that it saw.
+
+    Args:
+        cell: whose arm is counted.
+        backbone_folder: of `make_backbone_macs`; predicted: of `make_predict`; folder: where the counts go.
+    """
     say_stage("count multiply-adds")
     backbone = {(clips, tokens): macs for clips, tokens, macs in read_json(backbone_folder / MACS)}
-    write_json(folder / MACS, asdict(count_arm(new_arm(cell), split_of(cell, REPORTED), backbone)))
+    counted = asdict(count_arm(new_arm(cell), split_of(cell, REPORTED), backbone))
+    if cell.trimmer.apply != "fill":
+        seen = seen_shapes(read_queries(predicted), cell.cost.macs_shapes)
+        at_rows = count_shapes(untrimmed_arm(cell), split_of(cell, REPORTED), seen)
+        counted["seen"] = [{"clips": rows, "tokens": words, "macs": macs} for (rows, words), macs in at_rows.items()]
+    write_json(folder / MACS, counted)
 
 
 def make_memory(cell: Cell, folder: Path, probe: tuple[str, dict[str, object]]) -> None:
@@ -150,18 +170,21 @@ def probe_memory(cell: Cell) -> Callable[[], None]:
 
     The data is read before the returned call; building the model and running it are inside.
     """
-    split = split_of(cell, REPORTED)
+    split = split_of(cell, REPORTED, finer=cell.trimmer.finer)
     batch = collate([split[longest(split)]])
     return lambda: run_once(new_arm(cell), batch, resolve_device(cell.device), cell.precision)
 
 
 def read_queries(folder: Path) -> pd.DataFrame:
-    """The per-query table of a finished `predict` stage; `kept` holds positions of kept clips."""
+    """The per-query table of a finished `predict` stage.
+
+    `kept` holds positions of kept clips, `passes` the rows of every pass of the backbone.
+    """
     return pd.read_parquet(folder / QUERIES)
 
 
 def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> None:
-    split = split_of(cell, REPORTED)
+    split = split_of(cell, REPORTED, finer=arm.finer)
     options = {
         "batch_size": cell.train.eval_batch_size,
         "device": device,
@@ -187,9 +210,9 @@ def _train(
 ) -> None:
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    if epochs > 0:
+    if epochs > 0 and learns(arm):
         stage = _stage(cell, work, name, epochs, before, teacher)
-        log = asdict(train(arm, split_of(cell, "train"), split_of(cell, SELECTION), stage))
+        log = asdict(train(arm, *_training_splits(cell, arm), stage))
     else:
         log = {"losses": [], "validation": {}, "selected_by": cell.train.select_by, "selected_epoch": 0}
     digest = save_weights(arm.cpu(), folder / WEIGHTS)
@@ -205,7 +228,12 @@ def _train_selector(cell: Cell, arm: Arm, folder: Path, name: str, teacher: Arm 
     work = folder / SELECTOR_WORK
     work.mkdir(exist_ok=True)
     stage = _stage(cell, work, name, cell.train.selector_epochs, cell.train.base_epochs, teacher)
-    return train_selector(arm, split_of(cell, "train"), split_of(cell, SELECTION), stage)
+    return train_selector(arm, *_training_splits(cell, arm), stage)
+
+
+def _training_splits(cell: Cell, arm: Arm) -> tuple[Split, Split]:
+    """What an arm is trained and validated on, with finer clips where it cuts windows from them."""
+    return split_of(cell, "train", finer=arm.finer), split_of(cell, SELECTION, finer=arm.finer)
 
 
 def _stage(cell: Cell, work: Path, name: str, epochs: int, before: int, teacher: Arm | None) -> Stage:

@@ -20,7 +20,7 @@ from vmrbench.engine.given_weights import check_given
 from vmrbench.engine.identity_keys import StageKeys, run_key
 from vmrbench.engine.latency_session import measure_latency
 from vmrbench.engine.record import RECORD
-from vmrbench.engine.splits import needed_splits, split_of
+from vmrbench.engine.splits import REPORTED, needed_splits, split_of
 from vmrbench.engine.sweep_report import REPORTER, report_from_record, summary_path, write_report
 from vmrbench.errors import ConfigError, UserError
 from vmrbench.launch import JobResult
@@ -112,11 +112,13 @@ def _check_machine(catalog: Catalog, cell: Cell) -> dict[str, Any]:
 def _check_data(cells: Sequence[Cell]) -> None:
     """Build every data set and ask for its splits, so that a mistake is told before anything is trained.
 
-    Given weights are held against the widths of the data.
+    Given weights are held against the widths of the data, and finer clips are read where windows need them.
     """
     for cell in {cell.dataset.id: cell for cell in cells}.values():
         for name in needed_splits(cell):
             split_of(cell, name)
+    for cell in {(cell.dataset.id, cell.trimmer.finer): cell for cell in cells if cell.trimmer.finer}.values():
+        split_of(cell, REPORTED, finer=cell.trimmer.finer)[0]
     check_given(cells)
 
 
@@ -141,7 +143,7 @@ def _raise_mistakes(failed: Mapping[str, JobResult]) -> None:
 
 
 def _plan_row(context: Context, cell: Cell) -> PlanRow:
-    row = plan_row(context.store, cell.id, _stored_stages(cell, context.keys(cell)))
+    row = plan_row(context.store, cell.id, cell.trimmer.applied, _stored_stages(cell, context.keys(cell)))
     adds = not row.runs and context.has(cell) and context.lacks(cell)
     return replace(row, runs=True, reason=EARLIER) if adds else row
 

@@ -175,6 +175,7 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
         torch.manual_seed(self._stage.seed * 100_003 + runner.epoch)
         runner.train_dataloader.batch_sampler.set_epoch(runner.epoch)
         arm, stage = runner.model.arm, self._stage
+        arm.progress = runner.epoch / stage.epochs
         if isinstance(arm.trimmer, Scheduled):
             arm.trimmer.set_progress(runner.epoch / stage.epochs)
         if isinstance(arm.backbone, Scheduled):

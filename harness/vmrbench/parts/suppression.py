@@ -54,7 +54,7 @@ def suppress(spans: Tensor, scores: Tensor, how: Suppression) -> tuple[Tensor, T
         worth.append(best)
         left = _lowered(left, iou_matrix(span, spans)[:, 0], how).scatter(1, index, -torch.inf)
     kept, rank = torch.cat(picked, dim=1), torch.cat(worth, dim=1)
-    if how.mode != "none":
+    if how.mode != "none" and how.voting <= 1:
         kept = _voted(kept, spans, scores, how.voting)
     missing = rank < how.min_score
     return kept.masked_fill(missing[..., None], 0.0), rank.masked_fill(missing, -torch.inf)

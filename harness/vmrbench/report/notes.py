@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any
 
+from vmrbench.config.cells import applied_text
 from vmrbench.report.numbers import known_total
 from vmrbench.report.summary import Absence, DatasetEntry, Quantity, Row, SweepSummary
 
@@ -87,6 +88,16 @@ def invalid_lines(rows: Iterable[Row]) -> list[str]:
             counted = ", ".join(f"`{key}` x {count}" for key, count in row.uncounted_operators.items())
             lines.append(f"- {name}: operators without a MAC count: {counted}")
     return lines
+
+
+def mode_lines(rows: Iterable[Row]) -> list[str]:
+    """One bullet for every way in which clips were trimmed, but for the published one, with its rows."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.apply != "fill" or row.freeze_backbone or row.fill not in (None, "concat_zero"):
+            mode = applied_text(row.apply, row.fill, row.freeze_backbone)
+            found.setdefault(mode, []).append(f"`{row.backbone}` / `{row.trimmer}`")
+    return [f"- applied as {mode}: {', '.join(names)}" for mode, names in found.items()]
 
 
 def undrawn_lines(rows: Iterable[Row], headline: str) -> list[str]:

@@ -16,6 +16,7 @@ from vmrbench.report.notes import (
     detectable_line,
     flat_lines,
     invalid_lines,
+    mode_lines,
     reference_line,
     undrawn_lines,
     unmeasured_lines,
@@ -160,6 +161,7 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]
+    parts += ["\n".join(lines)] if (lines := mode_lines(rows)) else []
     parts += _selection_parts(summary, entry)
     remarks = [*invalid_lines(rows), *unmeasured_lines(rows)]
     if remarks:

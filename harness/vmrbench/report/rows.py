@@ -78,6 +78,8 @@ def make_row(
         preset=cell["backbone"].get("preset"),
         fill=cell["trimmer"].get("fill"),
         plan=cell["trimmer"].get("plan", "query"),
+        apply=str(cell["trimmer"].get("apply", "fill")),
+        freeze_backbone=bool(cell["trimmer"].get("freeze_backbone", False)),
         options=dict(cell["trimmer"].get("options") or {}),
         seeds=tuple(run.seed for run in runs),
         run_ids=tuple(str(record["run_id"]) for record in records),

@@ -47,12 +47,13 @@ def selection_table(summary: SweepSummary, dataset: str) -> str:
 
 
 def families(summary: SweepSummary, dataset: str) -> tuple[Family, ...]:
-    """Trimmers of which a sweep has several keep ratios on one backbone; other options and fill are the same."""
+    """Trimmers of which a sweep has several keep ratios on one backbone; what else there is to choose is the same."""
     found: dict[tuple[object, ...], list[Row]] = {}
     for row in summary.rows_of(dataset):
         if "keep_ratio" in row.options:
             others = sorted((key, repr(value)) for key, value in row.options.items() if key != "keep_ratio")
-            found.setdefault((row.backbone, row.trimmer_name, row.fill, row.plan, *others), []).append(row)
+            applied = (row.fill, row.plan, row.apply, row.freeze_backbone)
+            found.setdefault((row.backbone, row.trimmer_name, *applied, *others), []).append(row)
     arms = [sorted(rows, key=_ratio) for rows in found.values()]
     return tuple(
         Family(backbone=rows[0].backbone, name=_family_name(rows), rows=tuple(rows))

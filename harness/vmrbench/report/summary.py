@@ -155,6 +155,8 @@ class Row:
     fvcore_ratio: Quantity
     uncounted_operators: Mapping[str, int]
     rivals: Mapping[str, Estimate] = field(default_factory=dict)
+    apply: str = "fill"
+    freeze_backbone: bool = False
     selection: Selection = Selection()
     plan: str = "query"
 

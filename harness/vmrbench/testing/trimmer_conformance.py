@@ -58,6 +58,8 @@ def check_decision(decision: TrimDecision, batch: Batch, who: str) -> None:
         tuple(decision.keep.shape) == size, f"{who}: keep is {tuple(decision.keep.shape)}, expected [B, L] = {size}"
     )
     _expect(not bool((decision.keep & ~batch.clip_mask).any()), f"{who}: keeps padding; & with batch.clip_mask")
+    count = int(decision.keep.sum(1).max())
+    _expect(decision.most is None or count <= decision.most, f"{who}: keeps {count} clips, more than most says")
     if decision.soft is not None:
         same = bool(((decision.soft > 0.5) == decision.keep).all()) and bool(
             (decision.soft * (1 - decision.soft) == 0).all()

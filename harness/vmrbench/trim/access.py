@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from vmrbench.trim.gather import TakenRows, take_rows
 from vmrbench.types import Batch
 
 Preview = Callable[[Batch], Tensor]
@@ -16,7 +17,7 @@ Fill = Callable[[Batch, Tensor, Tensor], Batch]
 
 def withhold_clips(batch: Batch) -> Batch:
     """The batch a trimmer gets: no expensive features ([B, L, 0])."""
-    return replace(batch, clips=batch.clips[..., :0], fine_weight=torch.zeros_like(batch.fine_weight))
+    return replace(batch, clips=batch.clips[..., :0], fine_weight=torch.zeros_like(batch.fine_weight), finer=None)
 
 
 class CountingAccess:
@@ -50,11 +51,21 @@ class CountingAccess:
 
     def rows(self, keep: Tensor) -> Batch:
         """The batch a backbone reads when `keep` [B, L] has expensive features."""
-        return self._fill(self._withheld, self._source.clips if self._training else self.fetch(keep), keep)
+        return self._fill(self._withheld, self._fine(keep), keep)
+
+    def gathered(self, keep: Tensor, taken: TakenRows) -> Batch:
+        """The batch a backbone reads under `gather`: the rows `taken` alone, of which `keep` [B, L] are expensive."""
+        return self._fill(take_rows(self._withheld, taken), taken.of(self._fine(keep)), taken.of(keep))
 
     def preview(self, keep: Tensor) -> Tensor | None:
         """[B, L, d] the backbone's own encoder on `rows(keep)`; None where it shares none."""
         return None if self._encode is None else self._encode(self.rows(keep))
+
+    def _fine(self, keep: Tensor) -> Tensor:
+        if not self._training:
+            return self.fetch(keep)
+        self._read(keep.detach() > 0)
+        return self._source.clips
 
     def _read(self, wanted: Tensor) -> None:
         new = wanted & self._source.clip_mask & ~self.fetched

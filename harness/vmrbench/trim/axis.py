@@ -26,7 +26,9 @@ def axis_to_seconds(spans: Tensor, batch: Batch) -> Tensor:
     end = torch.minimum(spans[..., 1].clamp(min=0), count)
     start_row = torch.minimum(start.floor(), count - 1).clamp(min=0).long()
     end_row = (end.ceil() - 1).clamp(min=0).long()
-    return torch.stack([_inside(batch, start, start_row), _inside(batch, end, end_row)], dim=-1)
+    left, right = _inside(batch, start, start_row), _inside(batch, end, end_row)
+    # A span of no length at a cut would end before it starts.
+    return torch.stack([left, torch.maximum(left, right)], dim=-1)
 
 
 def _inside(batch: Batch, position: Tensor, row: Tensor) -> Tensor:

@@ -21,6 +21,14 @@ def clip_budget(lengths: Tensor, keep_ratio: float) -> Tensor:
     return (lengths.to(torch.float64) * keep_ratio + ROUNDING).floor().long().clamp(min=1).minimum(lengths)
 
 
+def most_clips(padded: int, keep_ratio: float) -> int:
+    """The largest budget in a batch that is padded to `padded` clips, at least 1 where `keep_ratio` is above 0.
+
+    Known on the host: budgets grow with the length, and no video is longer than its batch.
+    """
+    return int(clip_budget(torch.tensor(padded), keep_ratio))
+
+
 def step_quotas(budget: Tensor, steps: int) -> Tensor:
     """[B, N] new clips that each of N steps may keep; every row sums to the budget exactly.
 

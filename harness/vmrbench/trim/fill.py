@@ -21,9 +21,9 @@ class FineOnly(nn.Module):
         self.width = width
 
     def forward(self, batch: Batch, fine: Tensor, keep: Tensor) -> Batch:
-        """Return `batch` with `fine` [B, L, D] as its clips; `keep` must be every clip and is not looked at."""
+        """Return `batch` with `fine` [B, L, D] as its clips; `keep` must be every clip."""
         # Said anew: where a trimmer was asked before, `batch` is what was shown to it, without expensive features.
-        return replace(batch, clips=fine, fine_weight=batch.clip_mask.to(fine.dtype), index=None)
+        return replace(batch, clips=fine, fine_weight=keep.detach().to(fine.dtype) * batch.clip_mask, index=None)
 
 
 class ConcatZero(nn.Module):

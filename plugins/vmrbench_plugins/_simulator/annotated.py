@@ -13,7 +13,7 @@ from vmrbench.data.cache import KeepLast
 from vmrbench.data.provider import REMEMBERED_VIDEOS
 from vmrbench.data.query_words import QueryFeatures
 from vmrbench.protocols import DatasetFacts, FeatureFacts
-from vmrbench.types import Annotation, Sample
+from vmrbench.types import Annotation, FinerClips, Sample
 from vmrbench_plugins._simulator.features import CLIP_WIDTH, GROUP_WIDTH, INDEX_ENCODERS
 from vmrbench_plugins._simulator.from_annotations import AnnotatedVideos
 from vmrbench_plugins._simulator.sampling import Floats
@@ -42,6 +42,12 @@ class SimulatedProvider:
         clips, index, start, end = self._render(annotation.video_id)
         query = self._queries.read(annotation)
         return Sample(annotation=annotation, clips=clips, index=index, query=query, clip_start=start, clip_end=end)
+
+    def finer(self, annotation: Annotation, factor: int) -> FinerClips:
+        """The clips of a video cut into `factor` each, rendered at that stride."""
+        clips, start, end = self._videos.render_finer(annotation.video_id, factor)
+        mask = torch.ones(len(clips), dtype=torch.bool)
+        return FinerClips(clips=torch.from_numpy(clips), mask=mask, clip_start=_times(start), clip_end=_times(end))
 
     def facts(self, fingerprint: str, notes: Mapping[str, Any]) -> DatasetFacts:
         """Facts, stamped SIMULATED FEATURES."""

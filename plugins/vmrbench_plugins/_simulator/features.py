@@ -7,7 +7,7 @@ each covers, adds the scene, a style of the video, and noise of which a part is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,26 +113,76 @@ def render(
     share = cover(clip_start, clip_end, timeline.start, timeline.end)
     ends = np.append(timeline.scene_start[1:], timeline.duration)
     scene_share = cover(clip_start, clip_end, timeline.scene_start, ends)
-    clips = share @ codes.pairs[timeline.objects, timeline.actions] + 0.5 * scene_share @ codes.scenes[timeline.scenes]
+    clips = _clip_signal(timeline, clip_start, clip_end, codes)
     groups = _index_groups(timeline.objects, timeline.actions, timeline.scenes, share, scene_share, codes)
     noise = codes.noise
     return disturb(clips, noise.clip, noise, rng), disturb(groups, noise.index, noise, rng)
 
 
-def disturb(signal: Floats, level: float, noise: NoiseLevels, rng: np.random.Generator) -> NDArray[np.float32]:
-    """[L, D] signal with white noise, noise correlated in time and a style of the video, at unit variance."""
+def render_finer(
+    timeline: Timeline,
+    clip_seconds: float,
+    factor: int,
+    codes: Codes,
+    base: np.random.Generator,
+    own: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Expensive features [F, 128] of the same video with every clip cut into `factor`: nothing is interpolated.
+
+    Args:
+        timeline: the video.
+        clip_seconds: length of an uncut clip; factor: how many finer clips it makes, above 1.
+        codes: of every video.
+        base: the generator that `render` was given, at its start: the style of the video is drawn from it again.
+        own: of the noise of the finer clips.
+    """
+    length = len(clip_edges(timeline.duration, clip_seconds)[0])
+    clips = _clip_signal(timeline, *clip_edges(timeline.duration, clip_seconds / factor), codes)
+    return disturb_finer(clips, factor, codes.noise, length, base, own)
+
+
+def disturb_finer(
+    signal: Floats, factor: int, noise: NoiseLevels, length: int, base: np.random.Generator, own: np.random.Generator
+) -> NDArray[np.float32]:
+    """`disturb` for [F, D] finer clips: noise of their own with the same memory in seconds, the style of the video.
+
+    length: uncut clips; base: the generator as `disturb` had it for those, before it drew their noise.
+    """
+    finer = replace(noise, memory=noise.memory ** (1 / factor))
+    base.standard_normal((length, signal.shape[1]))
+    _correlated(length, signal.shape[1], noise.memory, base)
+    style = np.asarray(base.standard_normal(signal.shape[1]) * noise.style)
+    return disturb(signal, noise.clip, finer, own, style)
+
+
+def disturb(
+    signal: Floats, level: float, noise: NoiseLevels, rng: np.random.Generator, style: Floats | None = None
+) -> NDArray[np.float32]:
+    """[L, D] signal with white noise, noise correlated in time and a style of the video, at unit variance.
+
+    style: [D]; drawn where None.
+    """
     length, width = signal.shape
     white = rng.standard_normal((length, width)) * (level * np.sqrt(1.0 - noise.correlated))
     slow = _correlated(length, width, noise.memory, rng) * (level * np.sqrt(noise.correlated))
-    style = rng.standard_normal(width) * noise.style
+    own = np.asarray(rng.standard_normal(width) * noise.style) if style is None else style
     scale = np.sqrt(1.0 + level**2 + noise.style**2)
-    return np.asarray((signal + white + slow + style) / scale, dtype=np.float32)
+    return np.asarray((signal + white + slow + own) / scale, dtype=np.float32)
 
 
 def smooth(signal: Floats) -> Floats:
     """[L, D] averaged over three rows: a cheap encoder sees less sharply when something begins."""
     padded = np.concatenate([signal[:1], signal, signal[-1:]])
     return np.asarray(0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:])
+
+
+def _clip_signal(timeline: Timeline, clip_start: Floats, clip_end: Floats, codes: Codes) -> Floats:
+    """[L, 128] codes of what happens in each clip, without noise."""
+    share = cover(clip_start, clip_end, timeline.start, timeline.end)
+    ends = np.append(timeline.scene_start[1:], timeline.duration)
+    scene_share = cover(clip_start, clip_end, timeline.scene_start, ends)
+    events = share @ codes.pairs[timeline.objects, timeline.actions]
+    return np.asarray(events + 0.5 * scene_share @ codes.scenes[timeline.scenes])
 
 
 def _index_groups(

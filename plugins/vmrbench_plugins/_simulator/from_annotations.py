@@ -23,6 +23,7 @@ from vmrbench_plugins._simulator.features import (
     clip_edges,
     cover,
     disturb,
+    disturb_finer,
     smooth,
 )
 from vmrbench_plugins._simulator.sampling import Floats
@@ -63,19 +64,30 @@ class AnnotatedVideos:
 
     def render(self, video_id: str) -> tuple[NDArray[np.float32], NDArray[np.float32], Floats, Floats]:
         """Expensive [L, 128] and index [L, 96] features of a video, start and end [L] of the rows in seconds."""
-        rng = np.random.default_rng(
-            [self._seed, int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "little")]
-        )
+        rng = self._rng(video_id)
         clip_start, clip_end = clip_edges(self._durations[video_id], self._clip_seconds)
         events = [*self._events[video_id], *self._fill(video_id, rng)]
-        share = cover(clip_start, clip_end, np.array([e.start for e in events]), np.array([e.end for e in events]))
-        # Real annotations overlap heavily: without this, rows that many sentences describe would stand out.
-        share = share / np.maximum(np.sqrt((share**2).sum(1, keepdims=True)), 1.0)
-        clips = share @ np.stack([self._code(e.words) for e in events])
-        clips = clips + 0.5 * hashed_vector(f"scene of {video_id}", CLIP_WIDTH)
-        groups = self._index(video_id, events, share)
+        share = _share(events, clip_start, clip_end)
+        clips, groups = self._clips(video_id, events, share), self._index(video_id, events, share)
         noise = self._noise
         return disturb(clips, noise.clip, noise, rng), disturb(groups, noise.index, noise, rng), clip_start, clip_end
+
+    def render_finer(self, video_id: str, factor: int) -> tuple[NDArray[np.float32], Floats, Floats]:
+        """Expensive features [F, 128] of the same video with every clip cut into `factor`, start and end [F]."""
+        rng, own = self._rng(video_id), self._rng(video_id, factor)
+        length = len(clip_edges(self._durations[video_id], self._clip_seconds)[0])
+        start, end = clip_edges(self._durations[video_id], self._clip_seconds / factor)
+        events = [*self._events[video_id], *self._fill(video_id, rng)]
+        clips = self._clips(video_id, events, _share(events, start, end))
+        return disturb_finer(clips, factor, self._noise, length, rng, own), start, end
+
+    def _rng(self, video_id: str, *more: int) -> np.random.Generator:
+        name = int.from_bytes(hashlib.sha256(video_id.encode()).digest()[:8], "little")
+        return np.random.default_rng([self._seed, name, *more])
+
+    def _clips(self, video_id: str, events: list[_Event], share: Floats) -> Floats:
+        clips = share @ np.stack([self._code(e.words) for e in events])
+        return np.asarray(clips + 0.5 * hashed_vector(f"scene of {video_id}", CLIP_WIDTH))
 
     def _code(self, words: Words) -> Floats:
         """[128] code of a set of words, about unit variance."""
@@ -112,6 +124,13 @@ class AnnotatedVideos:
                 filler.append(_Event(start=reached, end=end, words=words))
                 reached = end
         return filler
+
+
+def _share(events: list[_Event], clip_start: Floats, clip_end: Floats) -> Floats:
+    """[L, N] how much of each clip each event covers."""
+    share = cover(clip_start, clip_end, np.array([e.start for e in events]), np.array([e.end for e in events]))
+    # Real annotations overlap heavily: without this, rows that many sentences describe would stand out.
+    return np.asarray(share / np.maximum(np.sqrt((share**2).sum(1, keepdims=True)), 1.0))
 
 
 def content_words(sentence: str) -> list[str]:

@@ -118,6 +118,13 @@ def test_ls_shows_options_with_their_defaults():
     assert "uniform  (first-party 0.1.0)\n    evenly spread clips, whatever the query\n    keep_ratio: 0.25\n" in text
 
 
+def test_ls_shows_how_a_trimmer_can_be_applied():
+    text = call("ls", "trimmers").stdout
+
+    assert "index features only: what the index can do alone\n    (can be applied as fill)\n" in text
+    assert "keep_ratio: 0.25\n    (can be applied as fill, gather, windows)\n" in text
+
+
 def test_ls_as_json_lists_objects():
     rows = json.loads(call("ls", "launchers", "--json").stdout)
 
@@ -203,24 +210,30 @@ def test_report_names_the_files_it_wrote(monkeypatch):
 
 
 def test_plan_as_json(monkeypatch):
-    row = PlanRow(cell_id="a", stages={"train": "done"}, runs=False, reason="done")
+    row = PlanRow(cell_id="a", applied="fill", stages={"train": "done"}, runs=False, reason="done")
     monkeypatch.setattr("vmrbench.engine.sweep.plan_sweep", lambda config, catalog: [row])
 
     assert json.loads(call("plan", "--json").stdout) == [
-        {"cell_id": "a", "stages": {"train": "done"}, "runs": False, "reason": "done"}
+        {"cell_id": "a", "applied": "fill", "stages": {"train": "done"}, "runs": False, "reason": "done"}
     ]
 
 
 def test_plan_is_a_table_with_a_count():
     rows = [
-        PlanRow(cell_id="a", stages={"train": "done", "cells": "done"}, runs=False, reason="done"),
-        PlanRow(cell_id="b", stages={"train": "done", "cells": "missing"}, runs=True, reason="missing: cells"),
+        PlanRow(cell_id="a", applied="fill", stages={"train": "done", "cells": "done"}, runs=False, reason="done"),
+        PlanRow(
+            cell_id="b",
+            applied="gather",
+            stages={"train": "done", "cells": "missing"},
+            runs=True,
+            reason="missing: cells",
+        ),
     ]
 
     lines = plan_text(rows).splitlines()
 
-    assert lines[0].split() == ["cell", "train", "cells", "why"]
-    assert lines[3].split() == ["b", "done", "missing", "missing:", "cells"]
+    assert lines[0].split() == ["cell", "applied", "train", "cells", "why"]
+    assert lines[3].split() == ["b", "gather", "done", "missing", "missing:", "cells"]
     assert lines[-1] == "1 of 2 cells would run"
 
 

@@ -54,7 +54,7 @@ def vmr_backbones():
 
 @hookimpl
 def vmr_trimmers():
-    yield make(TrimmerSpec, "none", Nothing, input="fine", needs_index=False)
+    yield make(TrimmerSpec, "none", Nothing, input="fine", needs_index=False, apply=("fill", "gather"))
     yield make(TrimmerSpec, "uniform", Ratio)
 
 @hookimpl

@@ -95,6 +95,45 @@ def test_fill_of_a_trimmer_that_fills_nothing_is_refused(cells):
         cells("trimmers.none.fill=adapter")
 
 
+def test_clips_are_filled_by_default_and_windows_have_their_defaults(cells):
+    assert [cell.trimmer.applied for cell in cells()] == ["whole", "fill, concat_zero"]
+    cut = cells("trimmers.uniform.apply=windows")[1].trimmer
+    assert (cut.applied, cut.finer, cut.windows.count) == ("windows, concat_zero", 2, 1)
+    assert cells("trimmers.uniform.windows={finer: 3}", "trimmers.uniform.apply=windows")[1].trimmer.finer == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["trimmers.uniform.apply=crop"], r"apply: found 'crop', expected one of fill, gather, windows"),
+        (
+            ["trimmers.none.apply=windows"],
+            r"apply: trimmer 'none' cannot be applied as 'windows'; expected fill, gather",
+        ),
+        (
+            ["trimmers.uniform.apply=windows", "trimmers.uniform.plan=union_mean"],
+            r"plan: windows are chosen for each query alone, found plan 'union_mean'; leave it out",
+        ),
+        (["trimmers.uniform.windows={finer: 3}"], r"windows: read under 'apply: windows' only, found apply 'fill'"),
+        (
+            ["trimmers.uniform.windows={fine: 3}", "trimmers.uniform.apply=windows"],
+            r"windows\.fine: .*did you mean 'finer'",
+        ),
+        (
+            ["trimmers.uniform.options.keep_ratio=0.0", "trimmers.uniform.apply=gather"],
+            r"'gather' needs at least one clip",
+        ),
+        (
+            ["trimmers.uniform.freeze_backbone=true", "train.base_epochs=0"],
+            r"trimmers\[1\]\.freeze_backbone: backbone 'net' has neither 'weights' nor base_epochs",
+        ),
+    ],
+)
+def test_a_mode_that_cannot_be_is_refused(cells, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        cells(*settings)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -179,6 +218,8 @@ def test_identity_holds_what_can_change_a_result(cells):
         "train.length_buckets=true",
         "train.ema=0.0",
         "compile=false",
+        "trimmers.uniform.apply=fill",
+        "trimmers.uniform.freeze_backbone=false",
         "backbones.net.options.hidden=8",
         "launcher.options={}",
     ],
@@ -202,6 +243,9 @@ def test_what_cannot_change_a_result_does_not_change_the_identity(cells, setting
         "train.length_buckets=false",
         "train.ema=0.999",
         "compile=true",
+        "trimmers.uniform.apply=gather",
+        "trimmers.uniform.apply=windows",
+        "trimmers.uniform.freeze_backbone=true",
     ],
 )
 def test_what_can_change_a_result_changes_the_identity(cells, setting):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -59,6 +60,16 @@ def test_the_queries_of_a_video_share_index_and_clips() -> None:
     assert curve.videos == (2, 1)
     assert curve.macs == pytest.approx(((1229 + 1115) / 2, 1175.0))
     assert curve.index_macs == pytest.approx(((8 + 4) / 2, 4.0))
+
+
+def test_finer_clips_are_shared_like_clips() -> None:
+    def cut(finer: str) -> QueryUse:
+        return replace(use("a", "10"), finer=np.array([c == "1" for c in finer]))
+
+    curve = cost_by_queries([cut("1100"), cut("0110")], UNITS)
+
+    # One query: 1 + 2*2 + 10 + 100*3 + 1000. Two: four rows in all, 1 + 2*2/2 + 10 + 100*4/2 + 1000.
+    assert curve.macs == pytest.approx((1315.0, 1213.0))
 
 
 def test_all_queries_of_a_video_cost_what_the_amortised_stages_say() -> None:

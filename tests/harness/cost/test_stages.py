@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -63,6 +65,20 @@ def test_cold_cost_of_each_query_is_the_sum_of_its_stages() -> None:
     # text 5 + L + trim + 100 K + backbone
     assert report.cold_per_query is not None
     assert report.cold_per_query.tolist() == [5 + 4 + 10 + 200 + 20, 5 + 4 + 30 + 100 + 20, 5 + 2 + 10 + 200 + 50]
+
+
+def test_finer_rows_cost_a_pass_each_and_queries_of_a_video_share_them() -> None:
+    rows = ([1, 1, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0, 0, 0])
+    uses = [replace(use("a", [0, 0, 0, 1]), finer=np.array(finer, dtype=bool)) for finer in rows]
+
+    report = cost_stages(uses, UNITS)
+
+    # 4 index clips; one clip that both queries read, and finer rows {0, 1} and {1, 2}
+    assert report.cold["encode"].value == 300
+    assert report.cold["index"].value == 4
+    assert report.amortised["encode"].value == 400 / 2
+    assert report.kept_clips == 3
+    assert report.union_ratio == 4 / 4
 
 
 def test_amortised_cost_shares_index_and_encoded_clips_among_the_queries_of_a_video() -> None:

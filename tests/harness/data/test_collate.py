@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vmrbench.data.collate import collate
-from vmrbench.types import Annotation, Sample
+from vmrbench.types import Annotation, FinerClips, Sample
 
 
 def make_sample(name: str, clips: int, words: int, *, width: int = 3, index: bool = True) -> Sample:
@@ -78,3 +80,26 @@ def test_samples_of_different_widths_are_refused() -> None:
 def test_no_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="no sample"):
         collate([])
+
+
+def with_finer(sample: Sample) -> Sample:
+    """Two rows of 1 s a clip."""
+    start = torch.arange(2.0 * len(sample.clips))
+    rows = torch.ones(len(start), sample.clips.shape[1])
+    mask = torch.ones(len(start), dtype=torch.bool)
+    return replace(sample, finer=FinerClips(clips=rows, mask=mask, clip_start=start, clip_end=start + 1))
+
+
+def test_finer_clips_are_padded_like_clips() -> None:
+    batch = collate([with_finer(make_sample("a", 2, 2)), with_finer(make_sample("b", 1, 2))])
+
+    assert batch.finer is not None
+    assert batch.finer.mask.tolist() == [[True] * 4, [True, True, False, False]]
+    assert batch.finer.clip_end.tolist() == [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 0.0, 0.0]]
+    assert not batch.finer.clips[1, 2:].any()
+    assert batch.to("meta").finer.clips.device.type == "meta"
+
+
+def test_finer_clips_of_some_samples_only_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 of 2 samples of a batch have no finer clips"):
+        collate([with_finer(make_sample("a", 2, 2)), make_sample("b", 1, 2)])

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from vmrbench.catalog import Catalog, load_catalog
 from vmrbench.config import Cell, SweepConfig, load_config
-from vmrbench.engine.identity_keys import StageKeys, stage_keys
+from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
+from vmrbench.engine.record import RECORD
 from vmrbench.engine.sweep import SweepResult, run_sweep
-from vmrbench.store import Store
+from vmrbench.store import Store, read_record
 
 SWEEP = """\
 device: cpu
@@ -36,11 +38,25 @@ ARMS = {
     "spotvmr": "{name: spotvmr, options: {keep_ratio: 0.5, steps: 2}}",
     "exact": "{id: exact, name: spotvmr, preset: exact, options: {keep_ratio: 0.5, steps: 2}}",
     "drawn": "{id: drawn, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, selection: stochastic}}",
+    "gathered": "{id: gathered, name: uniform, apply: gather, options: {keep_ratio: 0.5}}",
     "supervised": "{id: supervised, name: supervised_topk, options: {keep_ratio: 0.5, private_width: 16}}",
     "fitted": "{id: fitted, name: cosine_topk, preset: ridge, options: {keep_ratio: 0.5}}",
     "bare": "{id: bare, name: spotvmr, options: {keep_ratio: 0.5, steps: 2, index_groups: [Motion]}}",
     "held": "{id: held, name: uniform, fill: hold, options: {keep_ratio: 0.5}}",
     "adapted": "{id: adapted, name: uniform, fill: adapter, options: {keep_ratio: 0.5}}",
+}
+
+
+# Not among those that are run for every test.
+MORE_ARMS = {
+    "whole": "{id: whole, name: uniform, apply: gather, options: {keep_ratio: 1.0}}",
+    "drawn_gathered": "{id: drawn_gathered, name: spotvmr, apply: gather, options: {keep_ratio: 0.5, steps: 2}}",
+    "frozen": "{id: frozen, name: spotvmr, fill: adapter, freeze_backbone: true, options: {keep_ratio: 0.5, steps: 2}}",
+    "frozen_adapter": "{id: frozen_adapter, name: uniform, fill: adapter, freeze_backbone: true}",
+    "oracle_window": "{id: oracle_window, name: oracle, apply: windows, options: {keep_ratio: 0.5}}",
+    "two_windows": "{id: two_windows, name: spotvmr, preset: exact, options: {keep_ratio: 0.5, steps: 2}, "
+    "apply: windows, windows: {count: 2, finer: 4, nms: 0.9}}",
+    "frozen_still": "{id: frozen_still, name: uniform, freeze_backbone: true}",
 }
 
 
@@ -65,6 +81,9 @@ class Sweep:
     def folder(self, stage: str, arm: str) -> Path:
         return self.store.path(stage, getattr(self.keys(arm), stage))  # type: ignore[arg-type]
 
+    def record(self, arm: str) -> dict[str, Any]:
+        return read_record(self.store.path("cells", run_key(self.cells[arm])) / RECORD)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
@@ -86,7 +105,7 @@ def make_sweep(offers: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
     def make(*arms: str, sets: tuple[str, ...] = (), folder: Path | None = None) -> Sweep:
         path = (folder or tmp_path_factory.mktemp("sweep")) / "sweep.yaml"
-        path.write_text(SWEEP + "".join(f"  - {ARMS[arm]}\n" for arm in arms))
+        path.write_text(SWEEP + "".join(f"  - {(ARMS | MORE_ARMS)[arm]}\n" for arm in arms))
         config = load_config(path, sets)
         return Sweep(config=config, catalog=offers, cells={c.trimmer.id: c for c in config.resolve(offers)})
 

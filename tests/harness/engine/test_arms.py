@@ -17,7 +17,7 @@ from vmrbench.engine.weights import read_weights
 from vmrbench.score.submission import read_predictions
 from vmrbench.store import read_json
 
-WITH_INDEX = ("all", "zero", "uniform", "random", "spotvmr", "drawn", "supervised", "fitted")
+WITH_INDEX = ("all", "zero", "uniform", "random", "spotvmr", "drawn", "supervised", "fitted", "gathered")
 EVERY = ("none", *WITH_INDEX, "bare", "held", "adapted")
 CPU = torch.device("cpu")
 
@@ -65,7 +65,9 @@ def test_every_arm_is_trained_for_the_extra_epochs(finished: Any, arm: str) -> N
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("arm", ["uniform", "random", "spotvmr", "supervised", "fitted", "bare", "held", "adapted"])
+@pytest.mark.parametrize(
+    "arm", ["uniform", "random", "spotvmr", "supervised", "fitted", "bare", "held", "adapted", "gathered"]
+)
 def test_kept_clips_equal_the_budget(finished: Any, arm: str) -> None:
     queries = read_queries(finished.folder("predict", arm))
     clips = clips_of(finished)
@@ -96,7 +98,7 @@ def test_every_kept_clip_is_read_once_and_no_other(finished: Any, arm: str) -> N
     assert torch.equal(done.reads, done.keep.long())
 
 
-@pytest.mark.parametrize("arm", ["random", "spotvmr", "drawn", "supervised", "bare"])
+@pytest.mark.parametrize("arm", ["random", "spotvmr", "drawn", "supervised", "bare", "gathered"])
 def test_what_is_kept_and_predicted_does_not_depend_on_the_size_of_batches(finished: Any, arm: str) -> None:
     cell = finished.cells[arm]
     split, stored = split_of(cell, "test"), read_queries(finished.folder("predict", arm))

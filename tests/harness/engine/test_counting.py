@@ -73,7 +73,7 @@ def test_arms_are_timed_on_the_same_queries(make_sweep: Callable[..., Any]) -> N
 
     found = measure_arms(
         arms,
-        split_of(cells["none"], "test"),
+        {name: split_of(cell, "test") for name, cell in cells.items()},
         samples=3,
         rounds=2,
         device=torch.device("cpu"),

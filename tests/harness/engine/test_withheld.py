@@ -49,7 +49,7 @@ def test_labels_are_withheld_at_evaluation(training: bool, reads_labels: bool, s
 def test_clip_norm_zero_is_no_limit(clip_norm: float, moved: float) -> None:
     layer = nn.Linear(1, 1, bias=False)
     settings = TrainConfig(clip_norm=clip_norm)
-    wrapper = _optimizer(layer, SimpleNamespace(settings=settings, precision="fp32"))  # type: ignore[arg-type]
+    wrapper = _optimizer(layer, SimpleNamespace(settings=settings, precision="fp32", selector_only=False))  # type: ignore[arg-type]
 
     wrapper.update_params((30 * layer.weight).sum())
 

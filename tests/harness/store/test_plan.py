@@ -23,7 +23,7 @@ def put(store: Store, *stages) -> None:
 def test_a_cell_with_every_stage_is_done(store):
     put(store, *KEYS)
 
-    row = plan_row(store, "cell", KEYS)
+    row = plan_row(store, "cell", "fill", KEYS)
 
     assert (row.runs, row.reason) == (False, "done")
 
@@ -31,7 +31,7 @@ def test_a_cell_with_every_stage_is_done(store):
 def test_a_cell_that_lacks_stages_runs_and_names_them(store):
     put(store, "train")
 
-    row = plan_row(store, "cell", KEYS)
+    row = plan_row(store, "cell", "fill", KEYS)
 
     assert row.stages == {"train": "done", "predict": "missing", "cells": "missing"}
     assert (row.runs, row.reason) == (True, "missing: predict, cells")
@@ -40,12 +40,12 @@ def test_a_cell_that_lacks_stages_runs_and_names_them(store):
 def test_a_cell_that_failed_is_tried_again_and_says_why(store):
     store.record_failure(KEYS["cells"], "Traceback\n  ...\nValueError: no luck\n")
 
-    row = plan_row(store, "cell", KEYS)
+    row = plan_row(store, "cell", "fill", KEYS)
 
     assert (row.runs, row.reason) == (True, "failed before: ValueError: no luck")
 
 
 def test_nothing_runs_under_never(tmp_path):
-    row = plan_row(Store(root=tmp_path, overwrite="never"), "cell", KEYS)
+    row = plan_row(Store(root=tmp_path, overwrite="never"), "cell", "fill", KEYS)
 
     assert row.runs is False
