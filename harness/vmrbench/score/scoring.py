@@ -33,13 +33,14 @@ MIDDLE_HALF = (0.25, 0.75)
 class Assessment:
     """Everything that is said of one predictions file.
 
-    truth: what the annotation file is and what became of its defects, from `AnnotationFile.described`;
-    floors: with the constant window fitted on train where `fitted`, else the middle half; changes: against the file
-    `against`, None without one; agreement: how far people agree on this data set, None where that is not known.
+    truth: what the annotation file is and what became of its defects, from `AnnotationFile.described`, None where the
+    annotations come from no file; floors: with the constant window fitted on train where `fitted`, else the middle
+    half; changes: against the file `against`, None without one; agreement: how far people agree on this data set, None
+    where that is not known.
     """
 
     result: ScoreResult
-    truth: Mapping[str, Any]
+    truth: Mapping[str, Any] | None
     sensitivity: tuple[Variant, ...]
     floors: Floors
     fitted: bool
@@ -51,7 +52,7 @@ class Assessment:
         """Plain values, nested by section."""
         return {
             **self.result.to_json(),
-            "annotations": dict(self.truth),
+            "annotations": self.truth,
             "sensitivity": [asdict(variant) for variant in self.sensitivity],
             "floors": {**asdict(self.floors), "fitted_on_train": self.fitted},
             "against": self.against,
@@ -61,7 +62,9 @@ class Assessment:
 
     def to_markdown(self) -> str:
         """A page with a section for each."""
-        sections = [score_page(self.result), truth_line(self.truth)]
+        sections = [score_page(self.result)]
+        if self.truth is not None:
+            sections.append(truth_line(self.truth))
         if self.result.faults:
             sections.append(faults_section(self.result.faults))
         if self.against is not None and self.changes is not None:
@@ -77,7 +80,7 @@ class Assessment:
 
 def assess(
     path: Path,
-    annotations: AnnotationFile,
+    annotations: Sequence[Annotation],
     protocol: Protocol,
     *,
     against: Path | None = None,
@@ -87,7 +90,7 @@ def assess(
 
     Args:
         path: a file of any schema that `read_entries` knows.
-        annotations: the truth.
+        annotations: the truth; of an `AnnotationFile` the page also says what it is.
         protocol: the convention.
         against: another file on the same queries.
         train: where the constant window is fitted; without, it is the middle half of the video.
@@ -103,7 +106,7 @@ def assess(
         changes = compare(result, score_submission(other, annotations, protocol, name=str(against), intervals=False))
     return Assessment(
         result=result,
-        truth=annotations.described(),
+        truth=annotations.described() if isinstance(annotations, AnnotationFile) else None,
         sensitivity=sensitivity(submission.predictions, annotations, protocol),
         floors=floors(train, annotations, protocol, window=MIDDLE_HALF),
         fitted=bool(train),

@@ -196,8 +196,8 @@ def test_good_input_runs_and_says_only_what_it_does(stored: Path, monkeypatch: p
         (
             "role: index",
             "role: indx",
-            "benchmarks.yaml:12: datasets[0].options.features[1].role: found 'indx', expected one of clips, index, text"
-            "; did you mean 'index'?",
+            "benchmarks.yaml:12: datasets[0].options.features[1].role: found 'indx', expected one of clips, index, "
+            "text, finer; did you mean 'index'?",
         ),
         ("device: cpu", "device: cpu\ndevice: cpu", 'benchmarks.yaml:2: found duplicate key "device"'),
         (
@@ -236,7 +236,7 @@ def no_feature_file(folder: Path) -> str:
     (folder / "data/clips/c1.npz").unlink()
     return (
         f"{folder}/data/clips/c1.npz: no clips features of 'c1'; 1 of 3 are missing; "
-        "extract them, or correct path and pattern"
+        "extract them, or correct path, pattern and ids"
     )
 
 

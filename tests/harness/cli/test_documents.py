@@ -59,19 +59,22 @@ def test_the_document_on_plugins_names_every_hook_and_no_other():
 def test_examples_of_configuration_are_valid_sweeps(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "benchmarks.yaml").write_text((DOCS.parent / "benchmarks.yaml").read_text())
-    smallest, launcher, inheriting = blocks("configuration.md", "yaml")
+    smallest, frozen, launcher, inheriting = blocks("configuration.md", "yaml")
+    given = "weights: moment_detr.safetensors, train: {base_epochs: 0}"
+    assert given in frozen
+    frozen = "datasets:\n  - name: simulated\n" + frozen.replace(given, "train: {base_epochs: 1}")
     catalog = load_catalog()
 
     counts = []
-    for text in (smallest, smallest + launcher, inheriting):
+    for text in (smallest, smallest + launcher, frozen, inheriting):
         path = tmp_path / "deep" / "sweep.yaml"
         path.write_text(text)
         config = load_config(path)
         config.launcher(catalog)
         counts.append(len(config.resolve(catalog)))
 
-    assert counts[:2] == [1, 1]
-    assert counts[2] > 1
+    assert counts[:3] == [1, 1, 2]
+    assert counts[3] > 1
 
 
 def test_the_document_on_configuration_names_every_verb_and_no_other():
