@@ -65,8 +65,7 @@ def draw(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     if not points:
         return None
     backbones = list(dict.fromkeys(point.backbone for point in points))
-    columns = 2 if len(backbones) == 4 else min(_COLUMNS, len(backbones))
-    lines = math.ceil(len(backbones) / columns)
+    lines, columns = panel_grid(len(backbones))
     figure = Figure(figsize=(4.2 * columns + 2.2, 3.5 * lines + 0.4), layout="constrained", facecolor="white")
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     styles = styles_of(summary.rows)
@@ -84,6 +83,12 @@ def draw(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     figure.supylabel(f"{summary.headline}, {unit}", fontsize=10)
     figure.suptitle(" · ".join([entry.id, *short_stamps(entry.stamps)]), fontsize=10)
     return figure
+
+
+def panel_grid(count: int) -> tuple[int, int]:
+    """Lines and columns of so many panels, at most three a line."""
+    columns = 2 if count == 4 else min(_COLUMNS, count)
+    return math.ceil(count / columns), columns
 
 
 def save_svg(figure: Figure, path: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from vmrbench.report.crossings import formula_costs
-from vmrbench.report.figure import short_stamps, styles_of
+from vmrbench.report.figure import panel_grid, short_stamps, styles_of
 from vmrbench.report.numbers import significant
 from vmrbench.report.summary import DatasetEntry, Row, SweepSummary
 
@@ -24,13 +24,17 @@ def draw_queries(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     if not rows:
         return None
     backbones = list(dict.fromkeys(row.backbone for row in rows))
-    figure = Figure(figsize=(3.6 * len(backbones) + 2.4, 3.8), layout="constrained", facecolor="white")
-    panels = figure.subplots(1, len(backbones), sharey=True, squeeze=False)[0]
+    lines, columns = panel_grid(len(backbones))
+    figure = Figure(figsize=(3.6 * columns + 2.4, 3.2 * lines + 0.6), layout="constrained", facecolor="white")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     styles = styles_of(summary.rows)
     longest = max(_FEWEST_SHOWN, *(len(row.selection.by_queries.macs) for row in rows))
-    for panel, backbone in zip(panels, backbones, strict=True):
+    for place, (panel, backbone) in enumerate(zip(panels, backbones, strict=False)):
         _panel(panel, [row for row in rows if row.backbone == backbone], styles, longest)
         panel.set_title(backbone, fontsize=11)
+        panel.tick_params(labelbottom=place + columns >= len(backbones))
+    for panel in panels[len(backbones) :]:
+        panel.set_visible(False)
     figure.supxlabel("queries a video (log scale)", fontsize=10)
     figure.supylabel("GMACs a query (log scale)", fontsize=10)
     figure.legend(handles=_legend(rows, styles), loc="outside right center", fontsize=8, frameon=False)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from vmrbench.report.figure import short_stamps, styles_of
+from vmrbench.report.figure import panel_grid, short_stamps, styles_of
 from vmrbench.report.selection_tables import Family, families
 from vmrbench.report.summary import DatasetEntry, Row, SweepSummary
 
@@ -17,7 +17,7 @@ _RIDGE = 0.85
 
 
 def draw_selection(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
-    """The figure of one data set, one column a backbone; None where no arm trims or nothing was recorded.
+    """The figure of one data set, two panels a backbone; None where no arm trims or nothing was recorded.
 
     Above: true moment kept against clips kept, the ratios of one trimmer joined; hollow: with another's query. Below:
     how many queries keep which share of their clips, one ridge an arm, its height the share of queries.
@@ -27,18 +27,25 @@ def draw_selection(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
         return None
     backbones = list(dict.fromkeys(row.backbone for row in rows))
     most = max(sum(row.backbone == backbone for row in rows) for backbone in backbones)
-    size = (3.6 * len(backbones) + 2.4, 3.4 + 0.3 * most + 0.9)
+    lines, columns = panel_grid(len(backbones))
+    size = (3.6 * columns + 2.4, (3.4 + 0.3 * most + 0.5) * lines + 0.4)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    panels = figure.subplots(2, len(backbones), squeeze=False, height_ratios=[3.4, 0.3 * most + 0.5])
+    panels = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[3.4, 0.3 * most + 0.5] * lines)
     styles = styles_of(summary.rows)
     for place, backbone in enumerate(backbones):
         own = [row for row in rows if row.backbone == backbone]
         joined = [family for family in families(summary, entry.id) if family.backbone == backbone]
-        _kept_panel(panels[0, place], own, joined, styles)
-        panels[0, place].set_title(backbone, fontsize=11)
-        _ridges(panels[1, place], own, styles)
-    panels[0, 0].set_ylabel("true moment kept, %", fontsize=9)
-    panels[1, 0].set_ylabel("queries", fontsize=9)
+        line, column = divmod(place, columns)
+        above, below = panels[2 * line, column], panels[2 * line + 1, column]
+        _kept_panel(above, own, joined, styles)
+        above.set_title(backbone, fontsize=11)
+        _ridges(below, own, styles)
+        if column == 0:
+            above.set_ylabel("true moment kept, %", fontsize=9)
+            below.set_ylabel("queries", fontsize=9)
+    for place in range(len(backbones), lines * columns):
+        for panel in panels[2 * (place // columns) :, place % columns]:
+            panel.set_visible(False)
     figure.supxlabel("clips kept, %", fontsize=10)
     figure.legend(handles=_legend(rows, styles), loc="outside right upper", fontsize=8, frameon=False)
     figure.suptitle(" · ".join([entry.id, *short_stamps(entry.stamps)]), fontsize=10)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vmrbench.report.figure import short_stamps
+from vmrbench.report.figure import panel_grid, short_stamps
 from vmrbench.report.summary import DatasetEntry, Row, SampleEntry, Strip, SweepSummary
 from vmrbench.score.strips import shares_of
 
@@ -28,20 +28,24 @@ def strip_trimmers(summary: SweepSummary, entry: DatasetEntry) -> tuple[str, ...
 
 
 def draw_strips(summary: SweepSummary, entry: DatasetEntry, trimmer: str) -> Figure:
-    """The strips of one trimmer: a column for every backbone, a panel for every sample query.
+    """The strips of one trimmer: a block for every backbone, a panel in it for every sample query.
 
     A panel shows, from above: the true moment, the scores of the clips (dark is high) where the trimmer gives any, and
     the clips that were kept (dark, over seeds the share that keeps them).
     """
     rows = [row for row in summary.rows_of(entry.id) if row.trimmer == trimmer and row.selection.strips]
-    size = (4.4 * len(rows) + 0.6, 0.75 * len(entry.samples) + 0.9)
+    (lines, columns), queries = panel_grid(len(rows)), len(entry.samples)
+    size = (4.4 * columns + 0.6, 0.75 * queries * lines + 0.9)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    panels = figure.subplots(len(entry.samples), len(rows), squeeze=False)
-    for column, row in enumerate(rows):
-        _column(panels[:, column].tolist(), row, entry.samples, named=column == 0)
-        panels[0, column].text(
-            1.0, 1.1, row.backbone, transform=panels[0, column].transAxes, ha="right", va="bottom", fontsize=9
-        )
+    panels = figure.subplots(queries * lines, columns, squeeze=False)
+    for place, row in enumerate(rows):
+        line, column = divmod(place, columns)
+        block = panels[queries * line : queries * (line + 1), column].tolist()
+        _column(block, row, entry.samples, named=column == 0)
+        block[0].text(1.0, 1.1, row.backbone, transform=block[0].transAxes, ha="right", va="bottom", fontsize=9)
+    for place in range(len(rows), lines * columns):
+        for panel in panels[queries * (place // columns) :, place % columns]:
+            panel.set_visible(False)
     figure.supxlabel("seconds", fontsize=9)
     title = " · ".join([entry.id, trimmer, *short_stamps(entry.stamps)])
     figure.suptitle(title, fontsize=10)
