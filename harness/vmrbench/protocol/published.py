@@ -29,17 +29,22 @@ def _published(name: str, source: str, **facts: Any) -> Protocol:
     return replace(protocol, rules=rules_in_words(protocol))
 
 
+# What moment_detr's evaluator and the copies of it share.
+_MOMENT_DETR: dict[str, Any] = {
+    "recall_at": (1,),
+    "recall_thresholds": (0.5, 0.7),
+    "ap_thresholds": GRID,
+    "order": "listed",
+    "ap_windows": 10,
+    "no_union": "hit",
+    "more_recall_at": (1,),
+    "more_thresholds": _DETAILED,
+}
+
 QVHIGHLIGHTS_V1 = _published(
     "qvhighlights-v1",
     "jayleicn/moment_detr standalone_eval; R1 under IoU 0.5 and mIoU as in CG-DETR's copy of it",
-    recall_at=(1,),
-    recall_thresholds=(0.5, 0.7),
-    ap_thresholds=GRID,
-    order="listed",
-    ap_windows=10,
-    no_union="hit",
-    more_recall_at=(1,),
-    more_thresholds=_DETAILED,
+    **_MOMENT_DETR,
     lengths=(*LENGTHS[:2], replace(LENGTHS[2], up_to=150.0)),
 )
 
@@ -47,14 +52,7 @@ QVHIGHLIGHTS_V1 = _published(
 CHARADES_LIGHTHOUSE_V1 = _published(
     "charades-lighthouse-v1",
     "line/lighthouse training/standalone_eval",
-    recall_at=(1,),
-    recall_thresholds=(0.5, 0.7),
-    ap_thresholds=GRID,
-    order="listed",
-    ap_windows=10,
-    no_union="hit",
-    more_recall_at=(1,),
-    more_thresholds=_DETAILED,
+    **_MOMENT_DETR,
     highlights=False,
 )
 

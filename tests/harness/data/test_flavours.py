@@ -23,6 +23,7 @@ from flavour_shapes import (
 
 from vmrbench.data.annotations import AnnotationFile, read_annotations
 from vmrbench.data.defects import DefectPolicy
+from vmrbench.data.flavours.durations import decimal
 from vmrbench.data.flavours.options import FlavourOptions
 from vmrbench.errors import DataError
 
@@ -266,3 +267,8 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, shape: Shape, s
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_a_time_too_long_for_a_number_is_refused() -> None:
+    with pytest.raises(DataError, match="no number of seconds"):
+        decimal("9" * 400, "times.csv:2")

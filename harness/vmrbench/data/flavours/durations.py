@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -52,10 +53,10 @@ def decimal(value: str, place: str) -> float:
     """A number written with digits and a point. Raises DataError for anything else, `nan` and `1_0` too."""
     if not DECIMAL.fullmatch(value):
         raise DataError(f"{place}: {shown(value)} found, a number of seconds expected")
-    try:
-        return float(value)
-    except (ValueError, OverflowError) as error:  # pragma: no cover - the pattern leaves nothing to fail
-        raise DataError(f"{place}: {shown(value)} is no number") from error
+    seconds = float(value)
+    if not math.isfinite(seconds):  # Some hundreds of digits are infinite.
+        raise DataError(f"{place}: {shown(value)} is no number of seconds")
+    return seconds
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str, float]]:
