@@ -19,7 +19,7 @@ def can_learn_alone(trimmer: nn.Module) -> bool:
 
 
 def train_selector(arm: Arm, train_split: Split, val_split: Split, stage: Stage) -> TrainLog:
-    """Train the trimmer of `arm` in place; backbone and fill keep their weights to the bit.
+    """Train the trimmer of `arm` in place; parameters of backbone and fill keep their values to the bit.
 
     The last epoch is kept: it is validated once, because the score of a backbone that has not learnt to read what is
     selected says little about the selection.
