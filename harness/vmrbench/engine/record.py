@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from vmrbench.score.intervals import bootstrap
 from vmrbench.score.measures import protocol_metrics
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import read_predictions
-from vmrbench.store import FORMAT, Store, read_json, read_record, write_record
+from vmrbench.store import FORMAT, Stage, Store, WallTime, read_json, read_record, read_wall_time, write_record
 
 RECORD, PER_QUERY = "record.json", "per_query.parquet"
 
@@ -51,6 +51,7 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
         "diagnostics": diagnose(cell, scores, predicted),
         "scores": _intervals(cell, scores),
         "cost": _cost(cell, catalog, store, keys, queries),
+        "wall_seconds": _wall_seconds(cell, store, keys),
     }
     scores.to_parquet(folder / PER_QUERY, index=False)
     write_record(folder / RECORD, record)
@@ -158,6 +159,32 @@ def _memory(cell: Cell, store: Store, keys: StageKeys) -> dict[str, Any]:
         return {"value": None, "reason": "cost.memory is false"}
     found: dict[str, Any] = read_json(store.path("cost", keys.memory) / "memory.json")
     return found
+
+
+def _wall_seconds(cell: Cell, store: Store, keys: StageKeys) -> dict[str, Any]:
+    """Seconds on the clock to make what the cell is scored on: its base model, its arm, its predictions, its counts.
+
+    Stages that cells share are listed for each.
+    """
+    counts = [keys.backbone_macs, keys.macs, *([keys.memory] if cell.cost.memory else [])]
+    made: dict[Stage, list[str]] = {
+        "base": [keys.base],
+        "train": [keys.train],
+        "predict": [keys.predict],
+        "cost": counts,
+    }
+    return {
+        stage: asdict(_sum([read_wall_time(store.path(stage, key)) for key in of_stage]))
+        for stage, of_stage in made.items()
+    }
+
+
+def _sum(times: Sequence[WallTime]) -> WallTime:
+    """Of stages that ran after each other."""
+    lacking = next((time for time in times if time.value is None), None)
+    if lacking is not None:
+        return lacking
+    return WallTime(value=sum(time.value or 0.0 for time in times), sessions=max(time.sessions for time in times))
 
 
 def _plain(stages: Mapping[str, StageCost]) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def _gaps(row: Row) -> list[tuple[str, str]]:
         ("peak memory", row.memory_bytes),
         ("parameters", row.parameters),
         ("fvcore / torch MACs", row.fvcore_ratio),
+        *((f"minutes: {stage}", entry) for stage, entry in row.wall_seconds.items()),
         *((f"MACs of {stage}", entry) for stage, entry in [*row.macs_cold.items(), *row.macs_amortised.items()]),
     ]
     gaps = [(what, entry.reason or "not recorded") for what, entry in named if entry.value is None]

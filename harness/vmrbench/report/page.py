@@ -35,6 +35,7 @@ from vmrbench.report.tables import (
     floors_table,
     markdown_table,
     time_table,
+    wall_time_table,
 )
 
 FIGURES = "figures"
@@ -68,6 +69,9 @@ selection follows where moments usually lie, not the sentence. *Ceiling*: share 
 whose two ends lie in kept clips; rows that keep only the index can still place an end, so it bounds a reader of kept \
 clips alone. A failure is *trimmed away* where less than half of the true moment was kept, else *missed by the \
 backbone*; shares of all queries."""
+_MINUTES = """\
+On the clock, other work of the machine included; mean over seeds. Arms of one seed share the base model, which is \
+trained once, and the count of the backbone. The latencies above are not in it."""
 _SAMPLES = "chosen by the hash of their ids and not by any result, against the truth"
 _QUERIES = """\
 As the stored selections give it, over the videos that have as many queries; in brackets, where no video has: for \
@@ -160,6 +164,8 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
         parts += ["### At the same budget\n\nArms that keep the same share of clips, paired by query.", at_budget]
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
+    if minutes := wall_time_table(summary, entry.id):
+        parts += [f"#### Minutes to make\n\n{_MINUTES}", minutes]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]
     parts += ["\n".join(lines)] if (lines := mode_lines(rows)) else []
     parts += _selection_parts(summary, entry)

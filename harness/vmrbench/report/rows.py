@@ -97,6 +97,7 @@ def make_row(
             if headline in columns
         },
         selection=selection_of(records, frames, protocol),
+        wall_seconds=_stages([record.get("wall_seconds") or {} for record in records]),
         **_diagnostics(records),
         **_costs(records),
     )
@@ -167,7 +168,7 @@ def _differences(
 
 
 def _stages(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Quantity]:
-    """Mean over seeds of every stage's MACs."""
+    """Mean over seeds of what every stage took."""
     stages = dict.fromkeys(stage for seed in seeds for stage in seed)
     return {stage: mean_quantity([seed.get(stage) or {} for seed in seeds]) for stage in stages}
 

@@ -99,6 +99,21 @@ def time_table(summary: SweepSummary, dataset: str) -> str:
     return markdown_table([*headers, "peak memory, MiB ↓", "parameters, M"], rows, words=2)
 
 
+def wall_time_table(summary: SweepSummary, dataset: str) -> str:
+    """Minutes on the clock that a cell took, by stage; empty where no record holds them."""
+    found = summary.rows_of(dataset)
+    if not any(row.wall_seconds for row in found):
+        return ""
+    stages = {"base": "base model", "train": "arm", "predict": "predict", "cost": "count MACs, measure memory"}
+    rows = []
+    for row in found:
+        times = [row.wall_seconds.get(stage, Quantity(value=None)).value for stage in stages]
+        known = [seconds for seconds in times if seconds is not None]
+        whole = sum(known) if len(known) == len(stages) else None
+        rows.append([*names_of(row), *(NONE if t is None else f"{t / 60:.1f}" for t in (*times, whole))])
+    return markdown_table(["backbone", "trimmer", *stages.values(), "**together** ↓"], rows, words=2)
+
+
 def diagnostics_table(summary: SweepSummary, dataset: str) -> str:
     """What tells whether a score can be believed: shuffled queries, seeds, checks of the counter."""
     headline = summary.headline

@@ -15,6 +15,7 @@ from typing import Literal
 from vmrbench.errors import UserError
 from vmrbench.store.files import write_text
 from vmrbench.store.locks import lock
+from vmrbench.store.wall_time import wall_time
 
 Stage = Literal["base", "train", "predict", "cost", "cells"]
 Overwrite = Literal["only-missing", "always", "never"]
@@ -91,6 +92,8 @@ class Store:
     ) -> Path:
         """The folder; made by `make(folder to fill)` where it is missing. Waits for another process that makes it.
 
+        How long that took is kept in the folder: `vmrbench.store.wall_time`.
+
         usable: whether a folder is what it should be; one that an earlier version of vmrbench wrote may lack a file.
 
         Raises:
@@ -104,7 +107,8 @@ class Store:
                 if self.has(stage, key, usable):
                     shutil.rmtree(aside)
                 else:
-                    make(aside)
+                    with wall_time(aside):
+                        make(aside)
         return final
 
     def record_failure(self, key: str, error: BaseException | str) -> Path:

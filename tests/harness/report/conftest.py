@@ -77,7 +77,12 @@ def run(backbone: str, arm: tuple[str, str, int, float], seed: int, head: float 
         "reasons": ["features cover 98 % of the videos"] if invalid else [],
         "stamps": [STAMP],
         "warnings": [],
-        "seconds": {"train": 10.0},
+        "wall_seconds": {
+            "base": {"value": 600.0},
+            "train": {"value": 90.0 + 60 * seed},
+            "predict": {"value": 6.0},
+            "cost": {"value": 30.0} if trimmer != "zero" else {"value": None, "reason": "not kept"},
+        },
         "parameters": 1_500_000,
         "diagnostics": {
             "clips_mean": 40.0,

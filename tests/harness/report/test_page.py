@@ -71,6 +71,22 @@ def test_costs_are_shown_by_stage_and_in_total(text: str) -> None:
     assert row["**amortised total without decode** ↓"] == "209"
 
 
+def test_the_minutes_that_a_cell_took_are_listed(text: str) -> None:
+    heading = text[text.index("#### Minutes to make") :].split("\n|")[0]
+
+    row = row_under(text, heading, "qd_detr", "all")
+    assert list(row.values())[2:] == ["10.0", "2.0", "0.1", "0.5", "12.6"]
+    lacking = row_under(text, heading, "qd_detr", "zero")
+    assert list(lacking.values())[-2:] == ["–", "–"]
+    assert "minutes: cost: not kept" in text
+
+
+def test_a_sweep_of_an_earlier_format_has_no_minutes(sweep: SweepSummary) -> None:
+    rows = tuple(replace(row, wall_seconds={}) for row in sweep.rows)
+
+    assert "Minutes to make" not in render(replace(sweep, rows=rows))
+
+
 def test_a_number_that_could_not_be_measured_is_a_dash_with_its_reason(text: str) -> None:
     row = row_under(text, "### Cost: GMACs a query, by stage when cold", "vslnet", "all")
 
