@@ -28,6 +28,10 @@ class Item(_Part):
         Id | None, Field(description="Name of this entry in reports and `--only`; the plug-in's by default.")
     ] = None
     options: OptionValues = {}
+    each: Annotated[
+        dict[str, list[Any]],
+        Field(description="Options with lists of values: one entry for every value, with `_<value>` after its id."),
+    ] = {}
 
     @property
     def label(self) -> str:

@@ -17,6 +17,7 @@ from vmrbench.config.overrides import apply_sets
 from vmrbench.config.places import Document, KeyPath, Place
 from vmrbench.config.schema import SweepFile
 from vmrbench.config.settings import TrainConfig
+from vmrbench.config.variants import expand_each
 from vmrbench.errors import ConfigError, did_you_mean
 from vmrbench.plugin_sources import is_file_name
 from vmrbench.protocol.convention import VMRBENCH_V1
@@ -124,7 +125,7 @@ def load_config(
         ConfigError: one line with file, line, key, what was found, what was expected, what to do.
     """
     extra = () if limit is None else (f"limit={limit}",)
-    document = apply_sets(read_document(Path(path)), (*sets, *extra))
+    document = expand_each(apply_sets(read_document(Path(path)), (*sets, *extra)))
     config = SweepConfig(file=_checked(document), document=document, only=_parse_only(only))
     if config.file.protocol not in PROTOCOLS:
         hint = did_you_mean(config.file.protocol, PROTOCOLS)
