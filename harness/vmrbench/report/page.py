@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from vmrbench.report.budget_tables import budget_parts
 from vmrbench.report.figure import draw, points_of, save_svg
 from vmrbench.report.notes import (
     absence_lines,
@@ -29,7 +30,6 @@ from vmrbench.report.strip_figure import draw_strips, strip_trimmers
 from vmrbench.report.summary import DatasetEntry, SweepSummary
 from vmrbench.report.tables import (
     accuracy_table,
-    budget_table,
     cost_table,
     diagnostics_table,
     floors_table,
@@ -159,9 +159,7 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
         parts.append(f"![{alt}]({FIGURES}/{figure_name(summary, entry)})")
     parts += undrawn_lines(rows, summary.headline)
     parts += ["### Accuracy", accuracy_table(summary, entry.id), detectable_line(summary, entry)]
-    at_budget = budget_table(summary, entry.id)
-    if at_budget:
-        parts += ["### At the same budget\n\nArms that keep the same share of clips, paired by query.", at_budget]
+    parts += budget_parts(summary, entry.id)
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     if minutes := wall_time_table(summary, entry.id):

@@ -97,6 +97,7 @@ def make_row(
             if headline in columns
         },
         selection=selection_of(records, frames, protocol),
+        validation=mean_of([_validation(record.get("training") or {}) for record in records]),
         wall_seconds=_stages([record.get("wall_seconds") or {} for record in records]),
         **_diagnostics(records),
         **_costs(records),
@@ -107,6 +108,12 @@ def budget_of(run: FinishedRun) -> float | None:
     """The keep ratio of a run, None where its trimmer has none."""
     ratio = (run.record["cell"]["trimmer"].get("options") or {}).get("keep_ratio")
     return None if ratio is None else float(ratio)
+
+
+def _validation(training: Mapping[str, Any]) -> float | None:
+    """The score that chose the epoch; None where nothing was trained."""
+    epoch = training.get("selected_epoch")
+    return (training.get("validation") or {}).get(str(epoch))
 
 
 def _diagnostics(records: Sequence[Record]) -> dict[str, Any]:

@@ -122,6 +122,7 @@ class Row:
     trimmer, the difference of the headline metric to the arms before this one that had the same budget; macs_cold,
     macs_amortised: by stage; uncounted_operators: operators no counter knows, by how often they ran;
     plan: `query`, or how one set of clips was chosen for all queries of a video;
+    validation: percent, of the epoch that was kept;
     wall_seconds: by stage (`base`, `train`, `predict`, `cost`), on whatever machine made it.
     """
 
@@ -161,6 +162,7 @@ class Row:
     selection: Selection = Selection()
     plan: str = "query"
     wall_seconds: Mapping[str, Quantity] = field(default_factory=dict)
+    validation: Quantity = _UNRECORDED
 
 
 @dataclass(frozen=True, kw_only=True)

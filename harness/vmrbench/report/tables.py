@@ -28,7 +28,7 @@ def accuracy_table(summary: SweepSummary, dataset: str) -> str:
     shown = [name for name in summary.metrics if name not in _HIDDEN]
     headline = summary.headline
     headers = ["backbone", "trimmer", *(_metric_header(name, summary.metrics[name]) for name in shown)]
-    headers.append(f"{headline} − reference, {_points(summary.metrics[headline])}")
+    headers.append(f"{headline} − reference, {unit_of_difference(summary.metrics[headline])}")
     rows = [
         [
             *names_of(row),
@@ -38,23 +38,6 @@ def accuracy_table(summary: SweepSummary, dataset: str) -> str:
         for row in summary.rows_of(dataset)
     ]
     return markdown_table(headers, rows, words=2)
-
-
-def budget_table(summary: SweepSummary, dataset: str) -> str:
-    """Arms that keep the same share of clips against each other; empty where no two do.
-
-    Besides, how much of the reference's score an arm holds: a ratio of means, without an interval.
-    """
-    headline = summary.headline
-    found = summary.rows_of(dataset)
-    unit = _points(summary.metrics[headline])
-    rows = [
-        [row.backbone, row.trimmer, percent(_held(row, found, headline)), rival, with_interval(estimate, signed=True)]
-        for row in found
-        for rival, estimate in row.rivals.items()
-    ]
-    headers = ["backbone", "trimmer", f"{headline}, share of the reference's", "against", f"difference, {unit}"]
-    return markdown_table(headers, rows, words=2) if rows else ""
 
 
 def cost_table(summary: SweepSummary, dataset: str) -> str:
@@ -174,16 +157,8 @@ def reference_of(row: Row, rows: Sequence[Row]) -> Row | None:
     return next((r for r in rows if r.backbone == row.backbone and r.trimmer == row.reference), None)
 
 
-def _held(row: Row, rows: Sequence[Row], metric: str) -> Quantity:
-    """The score of a row over that of its reference, None without one."""
-    reference = reference_of(row, rows)
-    ours, theirs = row.scores.get(metric), None if reference is None else reference.scores.get(metric)
-    if ours is None or theirs is None or ours.value is None or not theirs.value:
-        return Quantity(value=None, reason="no reference with a score")
-    return Quantity(value=ours.value / theirs.value)
-
-
-def _points(metric: MetricEntry) -> str:
+def unit_of_difference(metric: MetricEntry) -> str:
+    """What a difference of two scores is counted in."""
     return "points" if metric.unit == "%" else metric.unit
 
 
