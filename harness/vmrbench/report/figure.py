@@ -19,6 +19,8 @@ from vmrbench.report.summary import DatasetEntry, Estimate, Row, SweepSummary
 # Okabe and Ito, Color Universal Design, 2008: told apart by colour-blind readers.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "d")
+# Of capitals in the title's font size.
+_LETTERS_AN_INCH = 9.5
 _COLUMNS = 3
 
 
@@ -81,7 +83,7 @@ def draw(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     unit = summary.metrics[summary.headline].unit
     figure.supxlabel("GMACs a query, nothing cached (log scale, cheaper to the left)", fontsize=10)
     figure.supylabel(f"{summary.headline}, {unit}", fontsize=10)
-    figure.suptitle(" · ".join([entry.id, *short_stamps(entry.stamps)]), fontsize=10)
+    put_title(figure, [entry.id], entry.stamps)
     return figure
 
 
@@ -89,6 +91,16 @@ def panel_grid(count: int) -> tuple[int, int]:
     """Lines and columns of so many panels, at most three a line."""
     columns = 2 if count == 4 else min(_COLUMNS, count)
     return math.ceil(count / columns), columns
+
+
+def put_title(figure: Figure, parts: Sequence[str], stamps: Sequence[str]) -> None:
+    """Parts and stamps over the figure, in as many lines as its width takes; a stamp without its explanation."""
+    room = round(_LETTERS_AN_INCH * figure.get_figwidth())
+    lines: list[str] = []
+    for part in [*parts, *(stamp.split(":")[0].split(".")[0] for stamp in stamps)]:
+        joined = f"{lines[-1]} · {part}" if lines else part
+        lines[-1:] = [joined] if len(joined) <= room else [*lines[-1:], part]
+    figure.suptitle("\n".join(lines), fontsize=10)
 
 
 def save_svg(figure: Figure, path: Path) -> None:
@@ -171,8 +183,3 @@ def _legend(points: Sequence[Point], styles: dict[str, tuple[str, str]], floor: 
             Line2D([], [], color="#777777", linestyle=":", linewidth=1.2, label=f"best blind floor, {floor:.1f}")
         )
     return handles
-
-
-def short_stamps(stamps: Sequence[str]) -> list[str]:
-    """The part of each stamp before its explanation, so that it fits a title."""
-    return [stamp.split(":")[0].split(".")[0][:60] for stamp in stamps]

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from vmrbench.report.crossings import formula_costs
-from vmrbench.report.figure import panel_grid, short_stamps, styles_of
+from vmrbench.report.figure import panel_grid, put_title, styles_of
 from vmrbench.report.numbers import significant
 from vmrbench.report.summary import DatasetEntry, Row, SweepSummary
 
@@ -38,7 +38,7 @@ def draw_queries(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     figure.supxlabel("queries a video (log scale)", fontsize=10)
     figure.supylabel("GMACs a query (log scale)", fontsize=10)
     figure.legend(handles=_legend(rows, styles), loc="outside right center", fontsize=8, frameon=False)
-    figure.suptitle(" · ".join([entry.id, *short_stamps(entry.stamps)]), fontsize=10)
+    put_title(figure, [entry.id], entry.stamps)
     return figure
 
 

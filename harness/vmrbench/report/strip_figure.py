@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vmrbench.report.figure import panel_grid, short_stamps
+from vmrbench.report.figure import panel_grid, put_title
 from vmrbench.report.summary import DatasetEntry, Row, SampleEntry, Strip, SweepSummary
 from vmrbench.score.strips import shares_of
 
@@ -47,8 +47,7 @@ def draw_strips(summary: SweepSummary, entry: DatasetEntry, trimmer: str) -> Fig
         for panel in panels[queries * (place // columns) :, place % columns]:
             panel.set_visible(False)
     figure.supxlabel("seconds", fontsize=9)
-    title = " · ".join([entry.id, trimmer, *short_stamps(entry.stamps)])
-    figure.suptitle(title, fontsize=10)
+    put_title(figure, [entry.id, trimmer], entry.stamps)
     return figure
 
 
