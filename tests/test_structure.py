@@ -23,7 +23,7 @@ NAMES_PLUGINS = {"catalog.py", "plugin_sources.py"}
 
 # From the bottom up: a module imports from its own group and from groups below, never from beside or above.
 LAYERS: list[list[set[str]]] = [
-    [{"types"}, {"errors"}],
+    [{"types"}, {"errors"}, {"option_types"}],
     [{"spans"}, {"protocols"}, {"identity"}, {"checkpoints"}, {"weight_files"}],
     [{"specs"}],
     [{"hookspecs"}],

@@ -39,6 +39,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, CountOrZero, NotNegative, ShareBelowOne
 from vmrbench.parts.anchor_decoder import refining_head
 from vmrbench.parts.anchors import fraction_logits
 from vmrbench.parts.boundary_decoder import BoundaryDecoder, BoundarySlots, anchor_ends
@@ -75,13 +76,13 @@ class BamDetrWeights:
     Those of span, giou and label are the costs of the matching as well.
     """
 
-    span: float = 10.0
-    giou: float = 1.0
-    label: float = 0.0
-    no_object: float = 0.1
-    quality: float = 2.0
-    boundary: float = 1.0
-    saliency: float = 1.0
+    span: NotNegative = 10.0
+    giou: NotNegative = 1.0
+    label: NotNegative = 0.0
+    no_object: NotNegative = 0.1
+    quality: NotNegative = 2.0
+    boundary: NotNegative = 1.0
+    saliency: NotNegative = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +98,22 @@ class BamDetrOptions:
     the batch change what a sample gets, as the official code does.
     """
 
-    hidden: int = 256
-    heads: int = 8
-    encoder_layers: int = 2
-    decoder_layers: int = 2
-    inner: int = 1024
-    slots: int = 10
-    projections: int = 2
-    dropout: float = 0.1
-    input_dropout: float = 0.5
+    hidden: Count = 256
+    heads: Count = 8
+    encoder_layers: CountOrZero = 2
+    decoder_layers: Count = 2
+    inner: Count = 1024
+    slots: Count = 10
+    projections: CountOrZero = 2
+    dropout: ShareBelowOne = 0.1
+    input_dropout: ShareBelowOne = 0.5
     scale_rows: bool = False
     tef: bool = True
     text_position: bool = False
-    max_tokens: int = 32
+    max_tokens: Count = 32
     weights: BamDetrWeights = field(default_factory=BamDetrWeights)
-    margin: float = 0.2
-    pairs: int = 2
+    margin: NotNegative = 0.2
+    pairs: Count = 2
     official_padding: bool = False
 
 

@@ -43,6 +43,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, CountOrZero, NotNegative, ShareBelowOne
 from vmrbench.parts.adaptive_cross_encoder import AdaptiveCrossEncoder
 from vmrbench.parts.anchor_decoder import AnchorDecoder, AnchoredSlots, refining_head
 from vmrbench.parts.criterion import SetWeights, set_losses
@@ -92,35 +93,35 @@ class CgDetrOptions:
     in the official code, which depends on the neighbours in the batch.
     """
 
-    hidden: int = 256
-    heads: int = 8
-    dummy_layers: int = 2
-    cross_layers: int = 2
-    encoder_layers: int = 3
-    moment_layers: int = 1
-    sentence_layers: int = 1
-    decoder_layers: int = 3
-    inner: int = 1024
-    dummies: int = 45
-    prompts: int = 10
-    chosen_prompts: int = 1
-    slots: int = 10
-    projections: int = 2
-    dropout: float = 0.1
-    query_dropout: float = 0.1
-    input_dropout: float = 0.5
+    hidden: Count = 256
+    heads: Count = 8
+    dummy_layers: CountOrZero = 2
+    cross_layers: CountOrZero = 2
+    encoder_layers: CountOrZero = 3
+    moment_layers: CountOrZero = 1
+    sentence_layers: CountOrZero = 1
+    decoder_layers: Count = 3
+    inner: Count = 1024
+    dummies: Count = 45
+    prompts: Count = 10
+    chosen_prompts: Count = 1
+    slots: Count = 10
+    projections: CountOrZero = 2
+    dropout: ShareBelowOne = 0.1
+    query_dropout: ShareBelowOne = 0.1
+    input_dropout: ShareBelowOne = 0.5
     scale_rows: bool = False
     tef: bool = True
     text_position: bool = False
-    max_tokens: int = 32
+    max_tokens: Count = 32
     match: MatchCosts = field(default_factory=MatchCosts)
     weights: SetWeights = field(default_factory=SetWeights)
-    saliency: float = 1.0
-    margin: float = 0.2
-    pairs: int = 2
-    attention: float = 1.0
-    alignment: float = 1.0
-    distillation: float = 1.0
+    saliency: NotNegative = 1.0
+    margin: NotNegative = 0.2
+    pairs: Count = 2
+    attention: NotNegative = 1.0
+    alignment: NotNegative = 1.0
+    distillation: NotNegative = 1.0
     official_padding: bool = False
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, NotNegative, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.budget import clip_budget, most_clips, top_clips
@@ -42,13 +43,13 @@ class Options:
     `last` one; positive_weight, private_width, share_encoder: of `learned`, as in `supervised_topk`.
     """
 
-    keep_ratio: float = 0.25
+    keep_ratio: Share = 0.25
     window_clips: Annotated[int, pydantic.Field(ge=2, multiple_of=2)] = 90
     score: Literal["cosine", "ridge", "learned"] = "ridge"
     index_group: str | None = None
     query_token: QueryPool = "mean"
-    positive_weight: float = 2.0
-    private_width: int = 128
+    positive_weight: NotNegative = 2.0
+    private_width: Count = 128
     share_encoder: bool = False
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.budget import clip_budget, most_clips, top_clips
@@ -30,7 +31,7 @@ class Options:
     index where None; query_token: what stands for the query, the `mean` of its tokens, its `first` or its `last` one.
     """
 
-    keep_ratio: float = 0.25
+    keep_ratio: Share = 0.25
     score: Literal["cosine", "ridge"] = "cosine"
     index_group: str | None = None
     query_token: QueryPool = "mean"

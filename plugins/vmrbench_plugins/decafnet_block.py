@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.budget import clip_budget, most_clips, top_clips
@@ -39,7 +40,7 @@ class Options:
     `first` or its `last` one.
     """
 
-    keep_ratio: float = 0.25
+    keep_ratio: Share = 0.25
     group_clips: Annotated[int, pydantic.Field(ge=1)] = 60
     score: Literal["cosine", "ridge"] = "ridge"
     index_group: str | None = None

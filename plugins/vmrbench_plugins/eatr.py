@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, CountOrZero, NotNegative, ShareBelowOne
 from vmrbench.parts.anchor_decoder import AnchorDecoder, refining_head
 from vmrbench.parts.criterion import SetWeights, set_losses, span_losses
 from vmrbench.parts.detr_keys import anchor_decoder_keys, encoder_keys, surrounding_keys
@@ -74,26 +75,26 @@ class EatrOptions:
     the official code does where that depends on padding and on neighbours in the batch.
     """
 
-    hidden: int = 256
-    heads: int = 8
-    encoder_layers: int = 3
-    decoder_layers: int = 3
-    inner: int = 1024
-    slots: int = 10
-    rounds: int = 3
-    projections: int = 2
-    dropout: float = 0.1
-    input_dropout: float = 0.5
+    hidden: Count = 256
+    heads: Count = 8
+    encoder_layers: CountOrZero = 3
+    decoder_layers: Count = 3
+    inner: Count = 1024
+    slots: Count = 10
+    rounds: CountOrZero = 3
+    projections: CountOrZero = 2
+    dropout: ShareBelowOne = 0.1
+    input_dropout: ShareBelowOne = 0.5
     scale_rows: bool = False
     tef: bool = True
     text_position: bool = False
-    max_tokens: int = 32
+    max_tokens: Count = 32
     match: MatchCosts = field(default_factory=MatchCosts)
     weights: SetWeights = field(default_factory=SetWeights)
-    events: float = 3.0
-    saliency: float = 1.0
-    margin: float = 0.2
-    pairs: int = 2
+    events: NotNegative = 3.0
+    saliency: NotNegative = 1.0
+    margin: NotNegative = 0.2
+    pairs: Count = 2
     official_padding: bool = False
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import CountOrZero, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.axis import clips_in_moments
@@ -33,15 +34,15 @@ class NoOptions:
 class RatioOptions:
     """keep_ratio: share of the clips that get expensive features, 0..1."""
 
-    keep_ratio: float = 0.25
+    keep_ratio: Share = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomOptions:
     """keep_ratio: share of the clips, 0..1; seed: of the draw at test."""
 
-    keep_ratio: float = 0.25
-    seed: int = 0
+    keep_ratio: Share = 0.25
+    seed: CountOrZero = 0
 
 
 class _LearnsNothing(nn.Module):

@@ -26,6 +26,7 @@ from vmrbench.data.words import UnknownWords
 from vmrbench.errors import ConfigError, DataError, did_you_mean
 from vmrbench.hookspecs import hookimpl
 from vmrbench.identity import identity_of_options
+from vmrbench.option_types import Count, CountOrZero, NotNegative, Positive, Share
 from vmrbench.protocols import DatasetFacts, Split
 from vmrbench.specs import DatasetSpec
 from vmrbench.types import Annotation, FinerClips, Sample
@@ -72,7 +73,7 @@ class JsonlOptions:
     train: Path | None = None
     val: Path | None = None
     test: Path | None = None
-    val_share: float = 0.1
+    val_share: Share = 0.1
     features: Literal["simulated"] | tuple[FeatureSource, ...] | FeatureLayout = "simulated"
     features_root: Path | None = None
     cache: Path | None = None
@@ -80,15 +81,15 @@ class JsonlOptions:
     words: Path | None = None
     unknown_words: UnknownWords = field(default="hashed", metadata={"identity": "if changed"})
     sentence_encoder: str | None = field(default=None, metadata={"identity": "if changed"})
-    clip_seconds: float = 2.0
-    seed: int = 0
-    limit_videos: int | None = None
-    limit_queries: int | None = None
+    clip_seconds: Positive = 2.0
+    seed: CountOrZero = 0
+    limit_videos: Count | None = None
+    limit_queries: Count | None = None
     defects: DefectPolicy = STRICT
     flavour: FlavourOptions = NO_CHOICES
     split_keys: SplitKeys = ONE_SPLIT
-    duration_tolerance: float | None = None
-    cut_rows_at_most: int = 2
+    duration_tolerance: NotNegative | None = None
+    cut_rows_at_most: CountOrZero = 2
 
 
 class JsonlDataset:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from vmrbench import hookimpl
 from vmrbench.errors import ConfigError
+from vmrbench.option_types import Count, NotNegative, Positive, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.budget import clip_budget, most_clips, top_clips
@@ -42,12 +43,12 @@ class Options:
     the draws at the first epoch, falls linearly to 0; budget_weight: of the budget penalty.
     """
 
-    keep_ratio: float = 0.25
+    keep_ratio: Share = 0.25
     selection: Literal["exact", "threshold"] = "exact"
-    coarse_width: int = 512
-    fine_width: int = 2048
-    temperature: float = 5.0
-    budget_weight: float = 300.0
+    coarse_width: Count = 512
+    fine_width: Count = 2048
+    temperature: Positive = 5.0
+    budget_weight: NotNegative = 300.0
 
     def __post_init__(self) -> None:
         if not 0 < self.coarse_width <= self.fine_width:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import CountOrZero, Positive, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.budget import clip_budget, most_clips, top_clips
@@ -42,10 +43,10 @@ class Options:
     seed: of that noise.
     """
 
-    keep_ratio: float = 0.25
-    temperature: float = 5.0
+    keep_ratio: Share = 0.25
+    temperature: Positive = 5.0
     selection: Literal["topk", "stochastic"] = "topk"
-    seed: int = 0
+    seed: CountOrZero = 0
 
 
 class OcSampler(nn.Module):

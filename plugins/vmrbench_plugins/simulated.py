@@ -19,6 +19,7 @@ import torch
 from vmrbench.data.cache import KeepLast
 from vmrbench.errors import ConfigError, DataError, did_you_mean
 from vmrbench.hookspecs import hookimpl
+from vmrbench.option_types import Count, CountOrZero, Positive
 from vmrbench.protocols import DatasetFacts, FeatureFacts, Split
 from vmrbench.specs import DatasetSpec
 from vmrbench.types import Annotation, FinerClips, Sample
@@ -53,12 +54,12 @@ class SimulatedOptions:
     """
 
     profile: Literal["charades", "activitynet", "tacos", "long"] = "tacos"
-    seed: int = 0
-    videos_train: int | None = None
-    videos_val: int | None = None
-    videos_test: int | None = None
-    queries_per_video: int | None = None
-    clip_seconds: float | None = None
+    seed: CountOrZero = 0
+    videos_train: Count | None = None
+    videos_val: Count | None = None
+    videos_test: Count | None = None
+    queries_per_video: Count | None = None
+    clip_seconds: Positive | None = None
     clip_encoder: str | None = None
 
 

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from vmrbench import hookimpl
 from vmrbench.errors import ConfigError
+from vmrbench.option_types import Count, CountOrZero, NotNegative, Positive, Share, ShareBelowOne
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.late_fusion import FusionLayer, PooledTokens, TokenEncoder
 from vmrbench.parts.point_heads import PointHeads, Points, point_spans, pyramid_points
@@ -60,29 +61,29 @@ class SnagOptions:
     longer than this are dropped, in clips; suppression: of overlapping moments.
     """
 
-    hidden: int = 256
-    text_hidden: int = 128
-    heads: int = 4
-    convs: int = 2
-    stem: int = 1
-    levels: int = 6
-    window: int = 5
-    places: int = 256
+    hidden: Count = 256
+    text_hidden: Count = 128
+    heads: Count = 4
+    convs: Count = 2
+    stem: CountOrZero = 1
+    levels: Count = 6
+    window: Count = 5
+    places: Count = 256
     text_encoder: Literal["transformer", "pooled"] = "transformer"
-    text_layers: int = 5
-    fusion_layers: int = 2
+    text_layers: CountOrZero = 5
+    fusion_layers: CountOrZero = 2
     modulation: Literal["affine", "adaln"] = "affine"
-    head_layers: int = 2
-    dropout: float = 0.1
-    drop_path: float = 0.1
-    branch_scale: float = 1e-4
-    level_reach: float = 4.0
-    level_overlap: float = 0.5
-    radius: float = 1.5
-    smoothing: float = 0.2
-    loss_norm: float = 0.0
-    candidates: int = 2000
-    shortest: float = 0.1
+    head_layers: Count = 2
+    dropout: ShareBelowOne = 0.1
+    drop_path: ShareBelowOne = 0.1
+    branch_scale: NotNegative = 1e-4
+    level_reach: Positive = 4.0
+    level_overlap: Share = 0.5
+    radius: Positive = 1.5
+    smoothing: Share = 0.2
+    loss_norm: NotNegative = 0.0
+    candidates: Count = 2000
+    shortest: NotNegative = 0.1
     suppression: Suppression = field(default_factory=Suppression)
 
     def __post_init__(self) -> None:

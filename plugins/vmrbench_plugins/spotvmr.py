@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from vmrbench import hookimpl
 from vmrbench.errors import ConfigError
 from vmrbench.identity import IF_CHANGED
+from vmrbench.option_types import Count, CountOrZero, NotNegative, Positive, Share
 from vmrbench.parts.private_encoder import PrivateEncoder
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
@@ -59,23 +60,23 @@ class Options:
     selection.
     """
 
-    keep_ratio: float = 0.25
+    keep_ratio: Share = 0.25
     steps: Annotated[int, pydantic.Field(ge=1)] = 4
     mode: Literal["faithful", "exact"] = "faithful"
     budget: Literal["soft", "hard"] | None = _later(None)
     selection_target: Literal["none", "teacher", "truth", "both"] | None = _later(None)
     selection: Literal["topk", "threshold", "stochastic"] = "topk"
     share_encoder: bool = True
-    private_width: int = 128
+    private_width: Count = 128
     index_groups: tuple[str, ...] | None = _later(None)
-    temperature: float = 5.0
-    budget_weight: float = 300.0
-    highlight_weight: float = 10.0
-    candidate_weight: float = 1.0
-    embedding_weight: float = 1.0
-    selection_weight: float = 1.0
+    temperature: Positive = 5.0
+    budget_weight: NotNegative = 300.0
+    highlight_weight: NotNegative = 10.0
+    candidate_weight: NotNegative = 1.0
+    embedding_weight: NotNegative = 1.0
+    selection_weight: NotNegative = 1.0
     task_gradient: bool = True
-    seed: int = 0
+    seed: CountOrZero = 0
 
     @property
     def soft_budget(self) -> bool:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, NotNegative, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.budget import clip_budget, most_clips, top_clips
@@ -36,10 +37,10 @@ class Options:
     offers one; the selector's loss then trains that too.
     """
 
-    keep_ratio: float = 0.25
+    keep_ratio: Share = 0.25
     ridge_start: bool = True
-    positive_weight: float = 2.0
-    private_width: int = 128
+    positive_weight: NotNegative = 2.0
+    private_width: Count = 128
     share_encoder: bool = False
 
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from vmrbench import hookimpl
 from vmrbench.errors import ConfigError
+from vmrbench.option_types import Count, Share
 from vmrbench.parts.grid import cells_to_rows, frame_membership, mean_weights, pool_frames
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.map_convolution import MapConvolution
@@ -48,21 +49,21 @@ class Tan2dOptions:
     predicted, 0 for every cell; encode_context: `encode` also gives the map's view of each clip.
     """
 
-    grid: int = 64
-    num_frames: int = 256
-    hidden: int = 512
-    text_hidden: int = 512
-    lstm_layers: int = 3
+    grid: Count = 64
+    num_frames: Count = 256
+    hidden: Count = 512
+    text_hidden: Count = 512
+    lstm_layers: Count = 3
     bidirectional: bool = False
     official_padding: bool = False
     proposals: Literal["pool", "conv"] = "pool"
     scales: tuple[int, ...] = (16, 8, 8)
-    map_layers: int = 4
-    kernel: int = 9
-    min_iou: float = 0.5
-    max_iou: float = 1.0
+    map_layers: Count = 4
+    kernel: Count = 9
+    min_iou: Share = 0.5
+    max_iou: Share = 1.0
     balanced_init: bool = False
-    top_k: int = 100
+    top_k: Count = 100
     encode_context: bool = True
 
 

@@ -42,6 +42,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, CountOrZero, NotNegative, ShareBelowOne
 from vmrbench.parts.alignment import clip_sentence_loss, mean_of_real, video_sentence_loss
 from vmrbench.parts.anchor_decoder import AnchorDecoder, AnchoredSlots, refining_head
 from vmrbench.parts.best_moment import BestMomentLikeness
@@ -82,26 +83,26 @@ class TrDetrOptions:
     official_padding: do as the official code does where that depends on padding and on neighbours in the batch.
     """
 
-    hidden: int = 256
-    heads: int = 8
-    encoder_layers: int = 2
-    decoder_layers: int = 2
-    inner: int = 1024
-    slots: int = 10
-    projections: int = 2
-    dropout: float = 0.1
-    input_dropout: float = 0.5
+    hidden: Count = 256
+    heads: Count = 8
+    encoder_layers: CountOrZero = 2
+    decoder_layers: Count = 2
+    inner: Count = 1024
+    slots: Count = 10
+    projections: CountOrZero = 2
+    dropout: ShareBelowOne = 0.1
+    input_dropout: ShareBelowOne = 0.5
     scale_rows: bool = False
     tef: bool = True
     text_position: bool = False
-    max_tokens: int = 32
+    max_tokens: Count = 32
     match: MatchCosts = field(default_factory=MatchCosts)
     weights: SetWeights = field(default_factory=SetWeights)
-    saliency: float = 1.0
-    margin: float = 0.2
-    pairs: int = 2
-    clip_sentence: float = 0.5
-    video_sentence: float = 0.3
+    saliency: NotNegative = 1.0
+    margin: NotNegative = 0.2
+    pairs: Count = 2
+    clip_sentence: NotNegative = 0.5
+    video_sentence: NotNegative = 0.3
     official_padding: bool = False
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.trim.boundary_labels import boundary_labels
@@ -34,8 +35,8 @@ class Options:
     then trains that too.
     """
 
-    keep_ratio: float = 0.25
-    private_width: int = 128
+    keep_ratio: Share = 0.25
+    private_width: Count = 128
     share_encoder: bool = False
 
 

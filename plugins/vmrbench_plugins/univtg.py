@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, CountOrZero, NotNegative, Positive, ShareBelowOne
 from vmrbench.parts.anchor_losses import anchor_label_loss, anchor_span_losses
 from vmrbench.parts.context_query import WeightedPool
 from vmrbench.parts.contrast import cosines, salient_contrast
@@ -53,12 +54,12 @@ TEXT, VIDEO = 0, 1
 class UniVtgWeights:
     """Weights of the terms, and of a clip outside every moment inside the label term."""
 
-    span: float = 10.0
-    giou: float = 1.0
-    label: float = 10.0
-    outside: float = 0.1
-    within: float = 0.05
-    between: float = 0.01
+    span: NotNegative = 10.0
+    giou: NotNegative = 1.0
+    label: NotNegative = 10.0
+    outside: NotNegative = 0.1
+    within: NotNegative = 0.05
+    between: NotNegative = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,24 +76,24 @@ class UniVtgOptions:
     the loss terms.
     """
 
-    hidden: int = 1024
-    heads: int = 8
-    layers: int = 4
-    inner: int = 1024
-    projections: int = 2
-    head_layers: int = 3
-    kernel: int = 3
-    dropout: float = 0.0
-    drop_path: float = 0.1
-    input_dropout: float = 0.5
+    hidden: Count = 1024
+    heads: Count = 8
+    layers: CountOrZero = 4
+    inner: Count = 1024
+    projections: CountOrZero = 2
+    head_layers: Count = 3
+    kernel: Count = 3
+    dropout: ShareBelowOne = 0.0
+    drop_path: ShareBelowOne = 0.1
+    input_dropout: ShareBelowOne = 0.5
     scale_rows: bool = False
     tef: bool = True
     text_position: bool = False
-    max_tokens: int = 75
-    anchor: float = 1.0
+    max_tokens: Count = 75
+    anchor: NotNegative = 1.0
     official_padding: bool = False
-    top_k: int = 100
-    temperature: float = 0.07
+    top_k: Count = 100
+    temperature: Positive = 0.07
     weights: UniVtgWeights = UniVtgWeights()
 
 

@@ -45,6 +45,7 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench import hookimpl
+from vmrbench.option_types import Count, CountOrZero, NotNegative, Share, ShareBelowOne
 from vmrbench.parts.alignment import video_sentence_loss
 from vmrbench.parts.anchor_decoder import AnchorDecoder, AnchoredSlots, refining_head
 from vmrbench.parts.criterion import SetWeights, set_losses
@@ -87,30 +88,30 @@ class UvcomOptions:
     fits it least; official_padding: let padding count as in the official code.
     """
 
-    hidden: int = 256
-    heads: int = 8
-    encoder_layers: int = 3
-    decoder_layers: int = 3
-    inner: int = 1024
-    slots: int = 30
-    head_inner: int = 1024
-    word_clusters: int = 5
-    clip_clusters: int = 30
-    cluster_rounds: int = 5
-    projections: int = 2
-    dropout: float = 0.1
-    input_dropout: float = 0.5
+    hidden: Count = 256
+    heads: Count = 8
+    encoder_layers: CountOrZero = 3
+    decoder_layers: Count = 3
+    inner: Count = 1024
+    slots: Count = 30
+    head_inner: Count = 1024
+    word_clusters: Count = 5
+    clip_clusters: Count = 30
+    cluster_rounds: CountOrZero = 5
+    projections: CountOrZero = 2
+    dropout: ShareBelowOne = 0.1
+    input_dropout: ShareBelowOne = 0.5
     scale_rows: bool = False
     tef: bool = True
     text_position: bool = False
-    max_tokens: int = 32
+    max_tokens: Count = 32
     match: MatchCosts = field(default_factory=MatchCosts)
     weights: SetWeights = field(default_factory=SetWeights)
-    saliency: float = 1.0
-    margin: float = 0.2
-    pairs: int = 2
-    similarity: float = 1.0
-    choose_negatives_from: float = 0.4
+    saliency: NotNegative = 1.0
+    margin: NotNegative = 0.2
+    pairs: Count = 2
+    similarity: NotNegative = 1.0
+    choose_negatives_from: Share = 0.4
     official_padding: bool = False
 
 

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from vmrbench import hookimpl
 from vmrbench.errors import DataError
+from vmrbench.option_types import Count, CountOrZero, NotNegative, ShareBelowOne
 from vmrbench.parts.boundaries import (
     BoundaryPredictor,
     EncoderReader,
@@ -66,23 +67,23 @@ class VslNetOptions:
     share of a moment that is highlighted before and after it; top_k: moments predicted, published with one.
     """
 
-    hidden: int = 128
-    heads: int = 8
-    layers: int = 4
-    kernel: int = 7
-    max_clips: int = 128
+    hidden: Count = 128
+    heads: Count = 8
+    layers: CountOrZero = 4
+    kernel: Count = 7
+    max_clips: Count = 128
     predictor: Literal["recurrent", "transformer"] = "recurrent"
-    dropout: float = 0.2
+    dropout: ShareBelowOne = 0.2
     characters: bool = True
-    alphabet: int = 64
-    char_width: int = 50
-    vocabulary: int = 0
+    alphabet: Count = 64
+    char_width: Count = 50
+    vocabulary: CountOrZero = 0
     learned_words: bool = False
     official_padding: bool = False
-    highlight: float = 5.0
-    positive: float = 2.0
-    margin: float = 0.1
-    top_k: int = 1
+    highlight: NotNegative = 5.0
+    positive: NotNegative = 2.0
+    margin: NotNegative = 0.1
+    top_k: Count = 1
 
 
 @dataclass(frozen=True, kw_only=True)

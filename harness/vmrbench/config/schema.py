@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vmrbench.config.settings import CostConfig, Count, Device, Precision, TrainConfig, WindowConfig
+from vmrbench.config.settings import CostConfig, Device, Precision, TrainConfig, WindowConfig
+from vmrbench.option_types import Count
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 FillName = Literal["concat_zero", "adapter", "zero", "hold"]

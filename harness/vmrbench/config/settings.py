@@ -7,17 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from vmrbench.option_types import Count, CountOrZero, NotNegative, Overlap, Positive, Share, ShareBelowOne
+
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
 Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["cosine", "constant", "linear", "step"]
-
-Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Overlap = Annotated[float, Field(gt=0, le=1)]
-ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 # Read by pydantic where it meets the dataclass: an unknown key and a value of another type are mistakes.
 _STRICT = {"extra": "forbid", "strict": True}
@@ -40,9 +34,9 @@ class TrainConfig:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    base_epochs: CountOrNone = 12
-    extra_epochs: CountOrNone = 4
-    selector_epochs: CountOrNone = field(default=0, metadata={"identity": "if changed"})
+    base_epochs: CountOrZero = 12
+    extra_epochs: CountOrZero = 4
+    selector_epochs: CountOrZero = field(default=0, metadata={"identity": "if changed"})
     batch_size: Count = 32
     learning_rate: Positive = 1.0e-3
     weight_decay: NotNegative = 1.0e-4
@@ -86,7 +80,7 @@ class CostConfig:
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
-    latency_samples: CountOrNone = 30
+    latency_samples: CountOrZero = 30
     latency_rounds: Count = 3
     memory: bool = True
     macs_shapes: Count | None = None

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vmrbench.option_types import NotNegative
 from vmrbench.parts.focal_loss import focal_loss
 from vmrbench.parts.matcher import MatchCosts, Matching, match_slots
 from vmrbench.parts.slots import FOREGROUND, NO_OBJECT, Slots
@@ -19,10 +20,10 @@ from vmrbench.spans import centre_width_to_span, generalised_iou
 class SetWeights:
     """Weights of the terms, and of a "no object" slot inside the label term."""
 
-    span: float = 10.0
-    giou: float = 1.0
-    label: float = 4.0
-    no_object: float = 0.1
+    span: NotNegative = 10.0
+    giou: NotNegative = 1.0
+    label: NotNegative = 4.0
+    no_object: NotNegative = 0.1
 
 
 def set_losses(

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from vmrbench.option_types import NotNegative
 from vmrbench.parts.slots import FOREGROUND, Slots
 from vmrbench.spans import centre_width_to_span, generalised_iou
 
@@ -18,9 +19,9 @@ from vmrbench.spans import centre_width_to_span, generalised_iou
 class MatchCosts:
     """Weights of the three costs of a match: distance of centres and widths, generalised IoU, and label."""
 
-    span: float = 10.0
-    giou: float = 1.0
-    label: float = 4.0
+    span: NotNegative = 10.0
+    giou: NotNegative = 1.0
+    label: NotNegative = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vmrbench.option_types import Count, Positive, Share
 from vmrbench.spans import iou_matrix
 
 
@@ -25,11 +26,11 @@ class Suppression:
     """
 
     mode: Literal["soft", "hard", "none"] = "soft"
-    moments: int = 5
-    min_score: float = 0.001
-    sigma: float = 0.9
-    max_iou: float = 0.1
-    voting: float = 0.95
+    moments: Count = 5
+    min_score: Share = 0.001
+    sigma: Positive = 0.9
+    max_iou: Share = 0.1
+    voting: Share = 0.95
 
 
 def suppress(spans: Tensor, scores: Tensor, how: Suppression) -> tuple[Tensor, Tensor]:
