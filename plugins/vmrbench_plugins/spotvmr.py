@@ -219,6 +219,16 @@ def _build(options: Options, dims: TrimDims) -> nn.Module:
     return SpotVmr(options, dims)
 
 
+def _tied_to_ratio(options: Options) -> str | None:
+    if options.soft_budget:
+        return (
+            "its draws know no budget, only the penalty for missing one (mode faithful); use mode exact or budget hard"
+        )
+    if options.selection != "topk":
+        return f"selection {options.selection!r} does not look at keep_ratio at test; use topk"
+    return None
+
+
 @hookimpl
 def vmr_trimmers() -> Iterable[TrimmerSpec]:
     """Offer `spotvmr`."""
@@ -229,5 +239,6 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         options=Options,
         build=_build,
         train="joint",
+        tied_to_ratio=_tied_to_ratio,
         presets={"faithful": {}, "exact": EXACT},
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vmrbench.config.settings import CostConfig, Count, Device, Precision, TrainConfig, WindowConfig
+from vmrbench.config.settings import CostConfig, Count, Device, KeepRatio, Precision, TrainConfig, WindowConfig
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 FillName = Literal["concat_zero", "adapter", "zero", "hold"]
@@ -76,6 +76,14 @@ class TrimmerItem(Item):
     freeze_backbone: Annotated[
         bool, Field(description="Only trimmer and fill learn in the extra epochs; the backbone keeps its weights.")
     ] = False
+    train_ratios: Annotated[
+        list[KeepRatio] | None,
+        Field(
+            min_length=1,
+            description="Keep ratios that training draws from, a batch at a time, so that one model serves any; "
+            "`keep_ratio` is then that of the test alone.",
+        ),
+    ] = None
     train: Annotated[TrainConfig, Field(description="Overrides of `train`, after those of the backbone.")] = (
         TrainConfig()
     )

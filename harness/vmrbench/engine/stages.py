@@ -73,6 +73,7 @@ def _build(cell: Cell, *, freeze_backbone: bool) -> Arm:
         apply=trimmer.apply,
         windows=trimmer.windows,
         freeze_backbone=freeze_backbone,
+        train_ratios=trimmer.train_ratios,
     )
 
 

@@ -94,8 +94,9 @@ def mode_lines(rows: Iterable[Row]) -> list[str]:
     """One bullet for every way in which clips were trimmed, but for the published one, with its rows."""
     found: dict[str, list[str]] = {}
     for row in rows:
-        if row.apply != "fill" or row.freeze_backbone or row.fill not in (None, "concat_zero"):
-            mode = applied_text(row.apply, row.fill, row.freeze_backbone)
+        special = row.apply != "fill" or row.freeze_backbone or row.train_ratios
+        if special or row.fill not in (None, "concat_zero"):
+            mode = applied_text(row.apply, row.fill, row.freeze_backbone, row.train_ratios)
             found.setdefault(mode, []).append(f"`{row.backbone}` / `{row.trimmer}`")
     return [f"- applied as {mode}: {', '.join(names)}" for mode, names in found.items()]
 

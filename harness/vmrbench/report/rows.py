@@ -80,6 +80,7 @@ def make_row(
         plan=cell["trimmer"].get("plan", "query"),
         apply=str(cell["trimmer"].get("apply", "fill")),
         freeze_backbone=bool(cell["trimmer"].get("freeze_backbone", False)),
+        train_ratios=tuple(cell["trimmer"].get("train_ratios", ())),
         options=dict(cell["trimmer"].get("options") or {}),
         seeds=tuple(run.seed for run in runs),
         run_ids=tuple(str(record["run_id"]) for record in records),

@@ -52,7 +52,7 @@ def families(summary: SweepSummary, dataset: str) -> tuple[Family, ...]:
     for row in summary.rows_of(dataset):
         if "keep_ratio" in row.options:
             others = sorted((key, repr(value)) for key, value in row.options.items() if key != "keep_ratio")
-            applied = (row.fill, row.plan, row.apply, row.freeze_backbone)
+            applied = (row.fill, row.plan, row.apply, row.freeze_backbone, row.train_ratios)
             found.setdefault((row.backbone, row.trimmer_name, *applied, *others), []).append(row)
     arms = [sorted(rows, key=_ratio) for rows in found.values()]
     return tuple(

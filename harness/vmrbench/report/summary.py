@@ -121,7 +121,8 @@ class Row:
     `reasons`; reference: id of the trimmer that `differences` are against, None where it did not run; rivals: by
     trimmer, the difference of the headline metric to the arms before this one that had the same budget; macs_cold,
     macs_amortised: by stage; uncounted_operators: operators no counter knows, by how often they ran;
-    plan: `query`, or how one set of clips was chosen for all queries of a video.
+    plan: `query`, or how one set of clips was chosen for all queries of a video; train_ratios: the keep ratios that
+    training drew from, empty where it kept to that of `options`.
     """
 
     dataset: str
@@ -159,6 +160,7 @@ class Row:
     freeze_backbone: bool = False
     selection: Selection = Selection()
     plan: str = "query"
+    train_ratios: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

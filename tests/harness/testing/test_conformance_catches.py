@@ -224,3 +224,53 @@ def test_an_honest_trimmer_passes() -> None:
 def test_a_trimmer_that_breaks_a_rule_is_refused(build: type[nn.Module], message: str) -> None:
     with pytest.raises(PluginError, match=message):
         check_trimmer(_trimmer(build), TRIM_DIMS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """keep_ratio: share of the clips."""
+
+    keep_ratio: float = 0.25
+
+
+class ByItsRatio(FirstHalf):
+    """Keeps the first clips, as many as its ratio allows whenever it is asked."""
+
+    def __init__(self, options: Ratio) -> None:
+        super().__init__()
+        self.options = options
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        return self.first(batch, self.options.keep_ratio)
+
+    def first(self, batch: Batch, ratio: float) -> TrimDecision:
+        place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)
+        return TrimDecision(keep=(place < batch.lengths[:, None] * ratio) & batch.clip_mask)
+
+
+class RemembersItsRatio(ByItsRatio):
+    """The same, but the ratio is that of the time when it was built."""
+
+    def __init__(self, options: Ratio) -> None:
+        super().__init__(options)
+        self.ratio = options.keep_ratio
+
+    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
+        return self.first(batch, self.ratio)
+
+
+def _of_ratio(build: Callable[[Ratio], nn.Module]) -> TrimmerSpec:
+    return TrimmerSpec(name="toy", summary="", source="", options=Ratio, build=lambda options, dims: build(options))
+
+
+def test_a_trimmer_that_reads_its_ratio_when_asked_passes() -> None:
+    check_trimmer(_of_ratio(ByItsRatio), TrimDims(index=2, text=3, rows=6, embedding=5))
+
+
+def test_a_trimmer_that_remembers_its_ratio_is_refused_unless_it_says_so() -> None:
+    dims, spec = TrimDims(index=2, text=3, rows=6, embedding=5), _of_ratio(RemembersItsRatio)
+
+    with pytest.raises(PluginError, match=r"keep_ratio 0\.5 put into its attribute 'options' does not do"):
+        check_trimmer(spec, dims)
+
+    check_trimmer(replace(spec, tied_to_ratio=lambda options: "it is built for one"), dims)
