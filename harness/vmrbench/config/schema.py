@@ -84,6 +84,13 @@ class TrimmerItem(Item):
             "`keep_ratio` is then that of the test alone.",
         ),
     ] = None
+    adaptive_budget: Annotated[
+        bool,
+        Field(
+            description="At test keep more clips for one query than for another: those above a threshold that meets "
+            "`keep_ratio` on average on the validation split."
+        ),
+    ] = False
     train: Annotated[TrainConfig, Field(description="Overrides of `train`, after those of the backbone.")] = (
         TrainConfig()
     )

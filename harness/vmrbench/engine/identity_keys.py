@@ -67,11 +67,7 @@ def run_key(cell: Cell) -> str:
 
 def latency_key(cells: list[Cell], machine: str) -> str:
     """Identity of a latency session: these arms, side by side, on this machine."""
-    # Weights that serve several keep ratios take as long as their predictions say.
-    keys = sorted(
-        stage_keys(cell, machine).predict if cell.trimmer.train_ratios else stage_keys(cell, machine).train
-        for cell in cells
-    )
+    keys = sorted(_timed_as(cell, stage_keys(cell, machine)) for cell in cells)
     cost = cells[0].cost
     return fingerprint(
         {
@@ -89,17 +85,23 @@ def latency_key(cells: list[Cell], machine: str) -> str:
 def _trimmer_parts(cell: Cell, whole: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """What of a trimmer decides what it counts as, what it learns, and how it predicts besides.
 
-    Planning for a video concerns prediction alone: weights and counts are those of the arm that plans by query. Where
-    training draws its keep ratio, the one in the options concerns all but training.
+    Planning for a video and an adaptive budget concern prediction alone: weights and counts are those of the arm that
+    plans by query and keeps its share. Where training draws its keep ratio, the one in the options concerns all but
+    training.
     """
-    counted = {key: value for key, value in whole.items() if key not in ("plan", "train_ratios")}
-    planned = {"plan": whole["plan"]} if "plan" in whole else {}
+    at_test = {key: whole[key] for key in ("plan", "adaptive_budget") if key in whole}
+    counted = {key: value for key, value in whole.items() if key not in {"train_ratios", *at_test}}
     if not cell.trimmer.train_ratios:
-        return counted, counted, planned
+        return counted, counted, at_test
     options = dict(whole["options"])
     ratio = options.pop("keep_ratio")
     learned_as = {**counted, "options": options, "train_ratios": whole["train_ratios"]}
-    return counted, learned_as, {**planned, "keep_ratio": ratio}
+    return counted, learned_as, {**at_test, "keep_ratio": ratio}
+
+
+def _timed_as(cell: Cell, keys: StageKeys) -> str:
+    """What an arm is timed as: its weights, and where these serve several budgets, its predictions."""
+    return keys.predict if cell.trimmer.train_ratios or cell.trimmer.adaptive_budget else keys.train
 
 
 def _input(cell: Cell) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from vmrbench.report.figure import draw, points_of, save_svg
 from vmrbench.report.notes import (
     absence_lines,
+    adaptive_lines,
     basis_lines,
     detectable_line,
     flat_lines,
@@ -157,11 +158,13 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     parts += ["### Accuracy", accuracy_table(summary, entry.id), detectable_line(summary, entry)]
     at_budget = budget_table(summary, entry.id)
     if at_budget:
-        parts += ["### At the same budget\n\nArms that keep the same share of clips, paired by query.", at_budget]
+        average = " With an adaptive budget (≈) it is the same on average." if any(row.adaptive for row in rows) else ""
+        opening = f"Arms that keep the same share of clips, paired by query.{average}"
+        parts += [f"### At the same budget\n\n{opening}", at_budget]
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]
-    parts += ["\n".join(lines)] if (lines := mode_lines(rows)) else []
+    parts += ["\n".join(lines)] if (lines := [*mode_lines(rows), *adaptive_lines(rows)]) else []
     parts += _selection_parts(summary, entry)
     remarks = [*invalid_lines(rows), *unmeasured_lines(rows)]
     if remarks:

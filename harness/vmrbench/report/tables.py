@@ -41,15 +41,22 @@ def accuracy_table(summary: SweepSummary, dataset: str) -> str:
 
 
 def budget_table(summary: SweepSummary, dataset: str) -> str:
-    """Arms that keep the same share of clips against each other; empty where no two do.
+    """Arms with the same keep ratio against each other; empty where no two have it.
 
     Besides, how much of the reference's score an arm holds: a ratio of means, without an interval.
     """
     headline = summary.headline
     found = summary.rows_of(dataset)
+    named = {(row.backbone, row.trimmer): row for row in found}
     unit = _points(summary.metrics[headline])
     rows = [
-        [row.backbone, row.trimmer, percent(_held(row, found, headline)), rival, with_interval(estimate, signed=True)]
+        [
+            row.backbone,
+            _with_share(row, found),
+            percent(_held(row, found, headline)),
+            _with_share(named[row.backbone, rival], found),
+            with_interval(estimate, signed=True),
+        ]
         for row in found
         for rival, estimate in row.rivals.items()
     ]
@@ -151,12 +158,24 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, 
 def names_of(row: Row) -> list[str]:
     """The first two columns of every table: backbone and trimmer, with the marks of the row."""
     marks = (" ‡" if row.reads_labels else "") + (" ⚠" if row.status != "VALID" else "")
-    return [row.backbone, row.trimmer + marks]
+    return [row.backbone, marked_name(row) + marks]
+
+
+def marked_name(row: Row) -> str:
+    """The trimmer of a row, with ≈ where its budget is not exact."""
+    return row.trimmer + (" ≈" if row.adaptive is not None else "")
 
 
 def reference_of(row: Row, rows: Sequence[Row]) -> Row | None:
     """The untrimmed row that a row is compared with, among rows of its data set; itself for that row."""
     return next((r for r in rows if r.backbone == row.backbone and r.trimmer == row.reference), None)
+
+
+def _with_share(row: Row, rows: Sequence[Row]) -> str:
+    """The trimmer of a row, and what it really kept where any budget is adaptive: no longer the same for all."""
+    if all(other.adaptive is None for other in rows):
+        return row.trimmer
+    return f"{marked_name(row)} (kept {percent(row.kept_ratio)})"
 
 
 def _held(row: Row, rows: Sequence[Row], metric: str) -> Quantity:

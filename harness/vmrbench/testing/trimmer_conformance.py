@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench.errors import PluginError
-from vmrbench.protocols import Trimmer
+from vmrbench.protocols import AdaptsBudget, Trimmer
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.testing.batch_edits import pad_batch, take_samples, without_labels
 from vmrbench.testing.factories import make_batch
 from vmrbench.trim.access import CountingAccess, withhold_clips
+from vmrbench.trim.adaptive import clips_kept, demand, real_rows
 from vmrbench.trim.fill import ConcatZero, FineOnly
 from vmrbench.trim.ratio import set_ratio
 from vmrbench.types import Batch, DistillTargets, TrimDecision
@@ -50,6 +51,8 @@ def check_trimmer(spec: TrimmerSpec, dims: TrimDims, options: Any = None) -> Non
     check_runs_on_meta(model, batch, _access(spec, dims), who)
     check_training(model, spec, batch, _access(spec, dims), who)
     check_ratio_is_read_anew(spec, options, dims, batch, _access(spec, dims))
+    if spec.tied_to_share(options) is None:
+        check_budget_follows_scores(model, batch, _access(spec, dims), who)
 
 
 def check_decision(decision: TrimDecision, batch: Batch, who: str) -> None:
@@ -136,6 +139,23 @@ def check_ratio_is_read_anew(spec: TrimmerSpec, options: Any, dims: TrimDims, ba
             f"trimmer {spec.name!r}: keep_ratio {ratio:.2g} put into its attribute 'options' does not do what it does "
             "when it is built with it; read the ratio in every select, or declare tied_to_ratio",
         )
+
+
+def check_budget_follows_scores(model: nn.Module, batch: Batch, access: AccessTo, who: str) -> None:
+    """With a threshold as many clips are kept as it says of `demand`, whatever shares the batch; then exact again."""
+    exact = _select(model, batch, access)
+    _expect(isinstance(model, AdaptsBudget) and exact.demand is not None, f"{who}: lacks threshold, or gives no demand")
+    assert isinstance(model, AdaptsBudget)
+    assert exact.demand is not None
+    asked = real_rows(demand(exact.demand, batch.clip_mask), batch.lengths)
+    for threshold in (-0.4, 0.7):
+        model.threshold = threshold
+        kept = _select(model, batch, access).keep.sum(1).tolist()
+        expected = [clips_kept(scores, threshold) for scores in asked]
+        _expect(kept == expected, f"{who}: keeps {kept} clips where its demand is {expected}; see allowance")
+        check_company_changes_nothing(model, batch, access, who)
+    model.threshold = None
+    _expect(_select(model, batch, access).keep.equal(exact.keep), f"{who}: does not forget a threshold")
 
 
 def _built(spec: TrimmerSpec, options: Any, dims: TrimDims) -> nn.Module:
