@@ -17,3 +17,5 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Overlap = Annotated[float, Field(gt=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
+# Share of a video's clips, where none at all makes no sense.
+KeepRatio = Annotated[float, Field(gt=0, le=1)]

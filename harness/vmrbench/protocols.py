@@ -106,6 +106,18 @@ class LearnsAlone(Protocol):
         """Whether its own loss, given a teacher and no student, tells it which clips to keep."""
 
 
+@runtime_checkable
+class AdaptsBudget(Protocol):
+    """A trimmer that can keep more clips for one query than for another.
+
+    threshold: set from outside; at test `select` takes its budget from `vmrbench.trim.adaptive.allowance`, by this
+    threshold or exactly where it is None, and gives the scores that it is compared with as `TrimDecision.demand`. In
+    training the budget is exact.
+    """
+
+    threshold: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeatureFacts:
     """Where the numbers of one feature group come from, for the record and for the cost.

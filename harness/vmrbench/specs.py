@@ -11,6 +11,14 @@ from torch import Tensor, nn
 from vmrbench.protocols import VmrDataset
 
 
+def _serves_any_ratio(options: Any) -> str | None:
+    return None
+
+
+def _keeps_one_share(options: Any) -> str | None:
+    return "it has no scores that say how many clips a query needs"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dims:
     """Widths a backbone is built for: `video` of its clip rows, `text` of its query tokens."""
@@ -80,8 +88,11 @@ class TrimmerSpec:
     was not kept); needs_index: the selection reads index features, so they must exist and are charged for; train:
     `none`, or `joint` with the backbone; uses_teacher: its loss compares with the untrimmed teacher, so that it must
     run in training; reads_labels: an oracle; apply: how its decisions may be applied. Where there is a budget its
-    option is called `keep_ratio`. An option called `index_groups` names the groups of the index that the whole arm
-    reads, None for all.
+    option is called `keep_ratio`, and the module reads it from its attribute `options` in every `select` and `loss`,
+    because training with `train_ratios` changes it there from batch to batch. tied_to_ratio: options -> why one model
+    cannot serve other ratios than that of its training, None where it can; tied_to_share: options -> why every query
+    gets the same share of clips, None where the module is `vmrbench.protocols.AdaptsBudget`. An option called
+    `index_groups` names the groups of the index that the whole arm reads, None for all.
     """
 
     name: str
@@ -96,6 +107,8 @@ class TrimmerSpec:
     uses_teacher: bool = True
     reads_labels: bool = False
     apply: tuple[Apply, ...] = ("fill", "gather", "windows")
+    tied_to_ratio: Callable[[Any], str | None] = _serves_any_ratio
+    tied_to_share: Callable[[Any], str | None] = _keeps_one_share
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

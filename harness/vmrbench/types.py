@@ -115,8 +115,9 @@ class TrimDecision:
     keep: [B, L] boolean, never true on padding; soft: [B, L] equal to `keep` in value, with a gradient to the
     selector (None where nothing is learned); steps: [B, N, L] what each of N steps added; logits: [B, N, L] the
     selector's score of every clip at every step, positive is "keep"; scores: [B, L] one score a clip, for windows
-    and diagnostics; most: a number, known on the host, that no sample's kept clips exceed, so that rows can be removed
-    without looking at `keep` there; None where only `keep` tells.
+    and diagnostics; demand: [B, L] the scores that say how many clips a query needs, where a budget may be
+    adaptive (see `vmrbench.trim.adaptive`); most: a number, known on the host, that no sample's kept clips exceed, so
+    that rows can be removed without looking at `keep` there; None where only `keep` tells.
     """
 
     keep: Tensor
@@ -124,6 +125,7 @@ class TrimDecision:
     steps: Tensor | None = None
     logits: Tensor | None = None
     scores: Tensor | None = None
+    demand: Tensor | None = None
     most: int | None = None
 
 

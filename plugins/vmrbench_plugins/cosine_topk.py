@@ -17,7 +17,8 @@ from vmrbench import hookimpl
 from vmrbench.option_types import Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, most_clips, top_clips
+from vmrbench.trim.adaptive import allowance
+from vmrbench.trim.budget import top_clips
 from vmrbench.trim.query_match import QueryPool, RidgeMatch, build_match
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
@@ -43,6 +44,7 @@ class CosineTopK(nn.Module):
     def __init__(self, options: Options, dims: TrimDims) -> None:
         super().__init__()
         self.options = options
+        self.threshold: float | None = None
         self.match = build_match(options.score, dims, options.index_group, options.query_token, "trimmer 'cosine_topk'")
 
     def fit(self, batches: Iterable[Batch]) -> None:
@@ -51,11 +53,11 @@ class CosineTopK(nn.Module):
             self.match.fit(batches)
 
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        """Keep exactly the K clips that match best."""
+        """Keep exactly the K clips that match best; K follows the query where the budget is adaptive."""
         scores = self.match(batch)
-        budget = clip_budget(batch.lengths, self.options.keep_ratio)
-        most = most_clips(scores.shape[1], self.options.keep_ratio)
-        return TrimDecision(keep=top_clips(scores, batch.clip_mask, budget), scores=scores, most=most)
+        budget, most = allowance(batch, scores, self.options.keep_ratio, None if self.training else self.threshold)
+        keep = top_clips(scores, batch.clip_mask, budget)
+        return TrimDecision(keep=keep, scores=scores, demand=scores, most=most)
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
@@ -77,5 +79,6 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         source="zero-shot retrieval in a common space, as with CLIP, 2021; ours under a budget",
         options=Options,
         build=_build,
+        tied_to_share=lambda options: None,
         presets={"ridge": {"score": "ridge"}},
     )

@@ -176,5 +176,6 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         uses_teacher=False,
         # It has read every clip that it keeps when it is done, so none is left for windows.
         apply=("fill", "gather"),
+        tied_to_ratio=lambda options: "its gate knows no budget, only the penalty for missing one",
         presets={"small": {"coarse_width": 32, "fine_width": 96}},
     )

@@ -32,7 +32,8 @@ from vmrbench.option_types import Count, CountOrZero, NotNegative, Positive, Sha
 from vmrbench.parts.private_encoder import PrivateEncoder
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, most_clips, step_quotas, top_clips
+from vmrbench.trim.adaptive import allowance
+from vmrbench.trim.budget import step_quotas, top_clips
 from vmrbench.trim.distill import candidate_loss, embedding_loss, highlight_loss
 from vmrbench.trim.noise import hard_draws, sample_uniform
 from vmrbench.trim.selection_losses import budget_loss, teacher_loss, truth_loss
@@ -104,6 +105,7 @@ class SpotVmr(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.temperature = options.temperature
+        self.threshold: float | None = None
 
     @property
     def learns_alone(self) -> bool:
@@ -118,12 +120,15 @@ class SpotVmr(nn.Module):
         """Keep clips in N steps; every step sees the expensive features of the steps before it.
 
         With `selection: topk` exactly K clips are kept (in training with a soft budget: K on average over batches).
+        With an adaptive budget the first preview, of the index alone, says what K is for a query.
         """
-        quotas = step_quotas(clip_budget(batch.lengths, self.options.keep_ratio), self.options.steps)
         kept = torch.zeros_like(batch.clip_start)
+        logit = self._logit(batch, access, kept)
+        budget, most = allowance(batch, logit, self.options.keep_ratio, None if self.training else self.threshold)
+        quotas = step_quotas(budget, self.options.steps)
         steps, logits = [], []
         for step in range(self.options.steps):
-            logit = self._logit(batch, access, kept)
+            logit = self._logit(batch, access, kept) if step else logit
             added = self._draw(logit, kept, batch, quotas[:, step], step)
             kept = (kept + added).clamp(0, 1)
             steps.append(added)
@@ -135,7 +140,8 @@ class SpotVmr(nn.Module):
             steps=torch.stack(steps, dim=1),
             logits=torch.stack(logits, dim=1),
             scores=logits[-1].detach(),
-            most=None if drawn else most_clips(kept.shape[1], self.options.keep_ratio),
+            demand=logits[0].detach(),
+            most=None if drawn else most,
         )
 
     def _logit(self, batch: Batch, access: ClipAccess, kept: Tensor) -> Tensor:
@@ -220,6 +226,20 @@ def _build(options: Options, dims: TrimDims) -> nn.Module:
     return SpotVmr(options, dims)
 
 
+def _tied_to_ratio(options: Options) -> str | None:
+    if options.soft_budget:
+        return (
+            "its draws know no budget, only the penalty for missing one (mode faithful); use mode exact or budget hard"
+        )
+    return _tied_to_share(options)
+
+
+def _tied_to_share(options: Options) -> str | None:
+    if options.selection != "topk":
+        return f"selection {options.selection!r} does not look at keep_ratio at test; use topk"
+    return None
+
+
 @hookimpl
 def vmr_trimmers() -> Iterable[TrimmerSpec]:
     """Offer `spotvmr`."""
@@ -230,5 +250,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         options=Options,
         build=_build,
         train="joint",
+        tied_to_ratio=_tied_to_ratio,
+        tied_to_share=_tied_to_share,
         presets={"faithful": {}, "exact": EXACT},
     )

@@ -20,7 +20,8 @@ from vmrbench import hookimpl
 from vmrbench.option_types import Count, NotNegative, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
-from vmrbench.trim.budget import clip_budget, most_clips, top_clips
+from vmrbench.trim.adaptive import allowance
+from vmrbench.trim.budget import top_clips
 from vmrbench.trim.index_scorer import IndexScorer
 from vmrbench.trim.query_match import RidgeMatch
 from vmrbench.trim.selection_losses import inside_loss, standardised
@@ -50,6 +51,7 @@ class SupervisedTopK(nn.Module):
     def __init__(self, options: Options, dims: TrimDims) -> None:
         super().__init__()
         self.options = options
+        self.threshold: float | None = None
         self.scorer = IndexScorer(dims, width=options.private_width, share_encoder=options.share_encoder)
         self.shares_encoder = self.scorer.shares_encoder if options.share_encoder else None
         self.match = RidgeMatch(dims, "mean") if options.ridge_start else None
@@ -68,13 +70,13 @@ class SupervisedTopK(nn.Module):
             self.match.fit(batches)
 
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        """Keep exactly the K clips that most likely lie in the moment."""
+        """Keep exactly the K clips that most likely lie in the moment; K follows the query with an adaptive budget."""
         logits = self.scorer(batch, access)[..., 0]
         if self.match is not None:
             logits = logits + self.match_weight * standardised(self.match(batch).float(), batch.clip_mask)
-        keep = top_clips(logits, batch.clip_mask, clip_budget(batch.lengths, self.options.keep_ratio))
-        most = most_clips(keep.shape[1], self.options.keep_ratio)
-        return TrimDecision(keep=keep, logits=logits[:, None], scores=logits.detach(), most=most)
+        budget, most = allowance(batch, logits, self.options.keep_ratio, None if self.training else self.threshold)
+        keep, scores = top_clips(logits, batch.clip_mask, budget), logits.detach()
+        return TrimDecision(keep=keep, logits=logits[:, None], scores=scores, demand=scores, most=most)
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
@@ -98,5 +100,6 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         options=Options,
         build=_build,
         train="joint",
+        tied_to_share=lambda options: None,
         uses_teacher=False,
     )

@@ -20,8 +20,9 @@ from vmrbench import hookimpl
 from vmrbench.option_types import Count, Share
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import TrimDims, TrimmerSpec
+from vmrbench.trim.adaptive import allowance
 from vmrbench.trim.boundary_labels import boundary_labels
-from vmrbench.trim.budget import clip_budget, most_clips, top_clips
+from vmrbench.trim.budget import top_clips
 from vmrbench.trim.index_scorer import IndexScorer
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
@@ -46,6 +47,7 @@ class TwoStage(nn.Module):
     def __init__(self, options: Options, dims: TrimDims) -> None:
         super().__init__()
         self.options = options
+        self.threshold: float | None = None
         self.scorer = IndexScorer(dims, width=options.private_width, outputs=2, share_encoder=options.share_encoder)
         self.shares_encoder = self.scorer.shares_encoder if options.share_encoder else None
 
@@ -55,13 +57,15 @@ class TwoStage(nn.Module):
         return True
 
     def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        """Keep exactly K clips: those of the best span, then of the next best, and so on."""
+        """Keep exactly K clips: those of the best span, then of the next best, and so on.
+
+        With an adaptive budget every span is kept whole that is good enough.
+        """
         ends = self.scorer(batch, access).transpose(1, 2)
         best, off_centre = best_spans(ends.detach(), batch.clip_mask)
-        budget = clip_budget(batch.lengths, self.options.keep_ratio)
+        budget, most = allowance(batch, best, self.options.keep_ratio, None if self.training else self.threshold)
         keep = top_clips(best, batch.clip_mask, budget, then=-off_centre)
-        most = most_clips(best.shape[1], self.options.keep_ratio)
-        return TrimDecision(keep=keep, logits=ends, scores=best, most=most)
+        return TrimDecision(keep=keep, logits=ends, scores=best, demand=best, most=most)
 
     def loss(
         self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
@@ -110,5 +114,6 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         options=Options,
         build=_build,
         train="joint",
+        tied_to_share=lambda options: None,
         uses_teacher=False,
     )

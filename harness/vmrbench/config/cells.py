@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,9 @@ class TrimmerEntry:
 
     fill: None where the trimmer reads expensive features only; apply, freeze_backbone: see the keys of the file;
     windows: None unless they are cut; plan: `query`, or how one set of clips is chosen for all queries of a video,
-    which concerns prediction alone.
+    which concerns prediction alone; train_ratios: the keep ratios that training draws from, falling, empty where it
+    keeps to the one in `options`; adaptive_budget: the number of clips follows the query at test, and meets that ratio
+    on average.
     """
 
     id: str
@@ -75,6 +78,13 @@ class TrimmerEntry:
     apply: Apply = "fill"
     freeze_backbone: bool = False
     windows: WindowConfig | None = None
+    train_ratios: tuple[float, ...] = ()
+    adaptive_budget: bool = False
+
+    @property
+    def rows_vary(self) -> bool:
+        """Whether the number of rows that the backbone reads follows the query, and is not known without weights."""
+        return self.adaptive_budget and self.apply != "fill"
 
     @property
     def finer(self) -> int | None:
@@ -83,16 +93,18 @@ class TrimmerEntry:
 
     @property
     def mode(self) -> dict[str, Any]:
-        """How the decision is applied and what learns; empty for `fill` with everything learning."""
+        """How the decision is applied, and what learns at which ratios; empty for `fill` with everything learning."""
         # Came later than the fills: runs that were stored without them stay what they are.
         applied = {} if self.apply == "fill" else {"apply": self.apply}
         cut = {} if self.windows is None else {"windows": identity_of_options(self.windows)}
-        return applied | cut | ({"freeze_backbone": True} if self.freeze_backbone else {})
+        drawn = {"train_ratios": list(self.train_ratios)} if self.train_ratios else {}
+        adaptive = {"adaptive_budget": True} if self.adaptive_budget else {}
+        return applied | cut | drawn | adaptive | ({"freeze_backbone": True} if self.freeze_backbone else {})
 
     @property
     def applied(self) -> str:
         """The mode in words, such as `gather, concat_zero, frozen backbone`."""
-        return applied_text(self.apply, self.fill, self.freeze_backbone)
+        return applied_text(self.apply, self.fill, self.freeze_backbone, self.train_ratios, self.adaptive_budget)
 
     def identity(self) -> dict[str, Any]:
         """Name, revision, options, fill policy, mode, and the plan where it is not by query."""
@@ -142,10 +154,18 @@ class Cell:
         }
 
 
-def applied_text(apply: str, fill: str | None, freeze_backbone: bool) -> str:
+def applied_text(
+    apply: str,
+    fill: str | None,
+    freeze_backbone: bool,
+    train_ratios: Sequence[float] = (),
+    adaptive_budget: bool = False,
+) -> str:
     """How clips are trimmed, in words: `fill, adapter, frozen backbone`; `whole` where expensive features suffice."""
     kept = ["whole"] if fill is None and apply == "fill" else [apply, *([] if fill is None else [fill])]
-    return ", ".join([*kept, *(["frozen backbone"] if freeze_backbone else [])])
+    drawn = [f"trained for keep {' / '.join(f'{ratio:g}' for ratio in train_ratios)}"] if train_ratios else []
+    adaptive = ["adaptive budget"] if adaptive_budget else []
+    return ", ".join([*kept, *(["frozen backbone"] if freeze_backbone else []), *drawn, *adaptive])
 
 
 def _entry_identity(offer: Offer, options: Any) -> dict[str, Any]:

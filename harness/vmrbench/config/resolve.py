@@ -131,7 +131,37 @@ def _trimmer(config: SweepConfig, catalog: Catalog, number: int, item: TrimmerIt
         apply=item.apply,
         freeze_backbone=item.freeze_backbone,
         windows=item.windows if item.apply == "windows" else None,
+        train_ratios=_train_ratios(config, offer, options, item, path),
+        adaptive_budget=_adaptive_budget(config, offer, options, item, path),
     )
+
+
+def _adaptive_budget(config: SweepConfig, offer: Offer, options: Any, item: TrimmerItem, path: KeyPath) -> bool:
+    if not item.adaptive_budget:
+        return False
+    where = config.document.where((*path, "adaptive_budget"))
+    tied: str | None = offer.spec.tied_to_share(options)
+    if tied is not None:
+        raise ConfigError(f"{where}: trimmer {item.name!r} keeps the same share for every query: {tied}; leave it out")
+    if not 0 < options.keep_ratio < 1:
+        found = f"{options.keep_ratio:g}"
+        raise ConfigError(f"{where}: nothing can vary at keep_ratio {found}; expected one between 0 and 1")
+    return True
+
+
+def _train_ratios(
+    config: SweepConfig, offer: Offer, options: Any, item: TrimmerItem, path: KeyPath
+) -> tuple[float, ...]:
+    """The keep ratios that training draws from: each once, falling, so that their order in the file does not count."""
+    if item.train_ratios is None:
+        return ()
+    where = config.document.where((*path, "train_ratios"))
+    if not hasattr(options, "keep_ratio"):
+        raise ConfigError(f"{where}: trimmer {item.name!r} has no keep_ratio; leave 'train_ratios' out")
+    tied: str | None = offer.spec.tied_to_ratio(options)
+    if tied is not None:
+        raise ConfigError(f"{where}: one model of trimmer {item.name!r} cannot serve several keep ratios: {tied}")
+    return tuple(sorted({float(ratio) for ratio in item.train_ratios}, reverse=True))
 
 
 def _check_apply(config: SweepConfig, offer: Offer, options: Any, item: TrimmerItem, path: KeyPath) -> None:

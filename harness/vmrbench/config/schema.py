@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vmrbench.config.settings import CostConfig, Device, Precision, TrainConfig, WindowConfig
-from vmrbench.option_types import Count
+from vmrbench.option_types import Count, KeepRatio
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 FillName = Literal["concat_zero", "adapter", "zero", "hold"]
@@ -80,6 +80,21 @@ class TrimmerItem(Item):
     ] = WindowConfig()
     freeze_backbone: Annotated[
         bool, Field(description="Only trimmer and fill learn in the extra epochs; the backbone keeps its weights.")
+    ] = False
+    train_ratios: Annotated[
+        list[KeepRatio] | None,
+        Field(
+            min_length=1,
+            description="Keep ratios that training draws from, a batch at a time, so that one model serves any; "
+            "`keep_ratio` is then that of the test alone.",
+        ),
+    ] = None
+    adaptive_budget: Annotated[
+        bool,
+        Field(
+            description="At test keep more clips for one query than for another: those above a threshold that meets "
+            "`keep_ratio` on average on the validation split."
+        ),
     ] = False
     train: Annotated[TrainConfig, Field(description="Overrides of `train`, after those of the backbone.")] = (
         TrainConfig()

@@ -76,6 +76,7 @@ class Arm(nn.Module):
             contiguous windows are read from the finer clips of the batch.
         windows: how they are cut and merged.
         freeze_backbone: the backbone keeps its weights, bit for bit, and does not drop out in training.
+        train_ratios: keep ratios that training draws from, empty where it keeps to that of the trimmer's options.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class Arm(nn.Module):
         apply: Apply = "fill",
         windows: WindowConfig | None = None,
         freeze_backbone: bool = False,
+        train_ratios: Sequence[float] = (),
     ) -> None:
         super().__init__()
+        self.train_ratios = tuple(train_ratios)
         self.reads_labels, self.index_channels = reads_labels, index_channels
         self.mode, self._frozen = apply, freeze_backbone
         self.windows = (windows or WindowConfig()) if apply == "windows" else None

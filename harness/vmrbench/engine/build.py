@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -40,6 +41,7 @@ def build_arm(
     apply: Apply = "fill",
     windows: WindowConfig | None = None,
     freeze_backbone: bool = False,
+    train_ratios: Sequence[float] = (),
 ) -> Arm:
     """A new arm with its own initialisation.
 
@@ -49,7 +51,7 @@ def build_arm(
         fill_policy: what stands in for clips that are not kept; not used by a trimmer of input `fine`.
         seed: of the initialisation. Fill, trimmer and backbone draw from generators of their own, so that arms which
             share a backbone start from the same backbone.
-        apply, windows, freeze_backbone: see `Arm`.
+        apply, windows, freeze_backbone, train_ratios: see `Arm`.
 
     Raises:
         ConfigError: the trimmer's options ask for what the data set does not have.
@@ -71,6 +73,7 @@ def build_arm(
         apply=apply,
         windows=windows,
         freeze_backbone=freeze_backbone,
+        train_ratios=train_ratios,
     )
 
 

@@ -155,7 +155,7 @@ def _cell_job(context: Context, cell_id: str) -> None:
     predicted = store.ensure("predict", keys.predict, predict, usable=holds_shuffled)
     backbone_macs = store.ensure("cost", keys.backbone_macs, lambda folder: make_backbone_macs(cell, folder))
     store.ensure("cost", keys.macs, lambda folder: make_macs(cell, backbone_macs, predicted, folder))
-    if cell.cost.memory:
+    if cell.cost.memory and not cell.trimmer.rows_vary:
         probe = (f"{__name__}:{run_probe.__name__}", {"context": context, "cell_id": cell_id})
         store.ensure("cost", keys.memory, lambda folder: make_memory(cell, folder, probe))
     record = partial(make_record, cell, catalog, store, keys)

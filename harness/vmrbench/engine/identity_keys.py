@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,20 +33,18 @@ class StageKeys:
 def stage_keys(cell: Cell, machine: str) -> StageKeys:
     """The keys of a cell. machine: from `vmrbench.cost.machine.machine_key`."""
     whole = cell.identity()
-    # Planning for a video concerns prediction alone: weights and counts are those of the arm that plans by query.
-    trimmer = {key: value for key, value in whole["trimmer"].items() if key != "plan"}
-    planned = {} if cell.trimmer.plan == "query" else {"plan": cell.trimmer.plan}
+    trimmer, learned_as, at_test = _trimmer_parts(cell, whole["trimmer"])
     training = dict(whole["train"])
     of_arm = {name: training.pop(name) for name in ("extra_epochs", "selector_epochs") if name in training}
     model = {"dataset": whole["dataset"], "backbone": whole["backbone"], "limit": whole["limit"]}
     learned = {"seed": cell.seed, "precision": cell.precision, "train": training}
     base = fingerprint({"revision": REVISION, **model, **learned, "input": _input(cell)})
-    train = fingerprint({"base": base, "trimmer": trimmer, **of_arm})
+    train = fingerprint({"base": base, "trimmer": learned_as, **of_arm})
     shapes = {"revision": REVISION, **model, "shapes": cell.cost.macs_shapes}
     backbone_macs = fingerprint({**shapes, "input": _input(cell)})
     compiled = {"compile": True} if cell.compile else {}
     arm = {"backbone": backbone_macs, "trimmer": trimmer}
-    predict = fingerprint({"train": train, "split": "test", **compiled, **planned})
+    predict = fingerprint({"train": train, "split": "test", **compiled, **at_test})
     # How many rows the backbone sees is known when it has predicted, unless all of them stay.
     macs = fingerprint(arm if cell.trimmer.apply == "fill" else {**arm, "predict": predict})
     return StageKeys(
@@ -68,7 +67,7 @@ def run_key(cell: Cell) -> str:
 
 def latency_key(cells: list[Cell], machine: str) -> str:
     """Identity of a latency session: these arms, side by side, on this machine."""
-    keys = sorted(stage_keys(cell, machine).train for cell in cells)
+    keys = sorted(_timed_as(cell, stage_keys(cell, machine)) for cell in cells)
     cost = cells[0].cost
     return fingerprint(
         {
@@ -81,6 +80,28 @@ def latency_key(cells: list[Cell], machine: str) -> str:
             **({"compile": True} if cells[0].compile else {}),
         }
     )
+
+
+def _trimmer_parts(cell: Cell, whole: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """What of a trimmer decides what it counts as, what it learns, and how it predicts besides.
+
+    Planning for a video and an adaptive budget concern prediction alone: weights and counts are those of the arm that
+    plans by query and keeps its share. Where training draws its keep ratio, the one in the options concerns all but
+    training.
+    """
+    at_test = {key: whole[key] for key in ("plan", "adaptive_budget") if key in whole}
+    counted = {key: value for key, value in whole.items() if key not in {"train_ratios", *at_test}}
+    if not cell.trimmer.train_ratios:
+        return counted, counted, at_test
+    options = dict(whole["options"])
+    ratio = options.pop("keep_ratio")
+    learned_as = {**counted, "options": options, "train_ratios": whole["train_ratios"]}
+    return counted, learned_as, {**at_test, "keep_ratio": ratio}
+
+
+def _timed_as(cell: Cell, keys: StageKeys) -> str:
+    """What an arm is timed as: its weights, and where these serve several budgets, its predictions."""
+    return keys.predict if cell.trimmer.train_ratios or cell.trimmer.adaptive_budget else keys.train
 
 
 def _input(cell: Cell) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vmrbench.engine.costing import measure_arms
 from vmrbench.engine.device import resolve_device
 from vmrbench.engine.identity_keys import latency_key
 from vmrbench.engine.splits import REPORTED, split_of
-from vmrbench.engine.stages import trained_arm
+from vmrbench.engine.stages import predicting_arm
 from vmrbench.launch import Job, JobResult
 from vmrbench.launch.jobs import run_job
 from vmrbench.store import read_json, write_json
@@ -77,7 +77,7 @@ def _time_group(context: Context, group: Sequence[Cell], folder: Path) -> None:
     first = group[0]
     LOGGER.info("latency of %d arms of %s on %s, taking turns", len(group), first.backbone.id, first.dataset.id)
     found = measure_arms(
-        {cell.trimmer.id: trained_arm(cell, context.store, context.keys(cell)) for cell in group},
+        {cell.trimmer.id: predicting_arm(cell, context.store, context.keys(cell)) for cell in group},
         {cell.trimmer.id: split_of(cell, REPORTED, finer=cell.trimmer.finer) for cell in group},
         samples=first.cost.latency_samples,
         rounds=first.cost.latency_rounds,

@@ -13,6 +13,7 @@ from vmrbench import __version__
 from vmrbench.catalog import Catalog, Offer
 from vmrbench.config.cells import Cell
 from vmrbench.cost.stages import StageCost
+from vmrbench.engine.adaptive_budget import read_calibration
 from vmrbench.engine.charging import charge, charge_by_queries
 from vmrbench.engine.diagnostics import diagnose, with_selection
 from vmrbench.engine.identity_keys import StageKeys, run_key
@@ -35,6 +36,7 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
     scores = with_selection(cell, _score(cell, predicted), predicted)
     queries = read_queries(predicted)
     log = read_json(store.path("train", keys.train) / LOG)
+    adaptive = cell.trimmer.adaptive_budget
     record = {
         "run_id": run_key(cell)[:16],
         "cell": describe_cell(cell),
@@ -48,6 +50,7 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
         "data": asdict(cell.dataset.built.facts),
         "training": {"settings": asdict(cell.train), **log},
         "parameters": log["parameters"],
+        **({"calibration": read_calibration(predicted)} if adaptive else {}),
         "diagnostics": diagnose(cell, scores, predicted),
         "scores": _intervals(cell, scores),
         "cost": _cost(cell, catalog, store, keys, queries),
@@ -157,6 +160,8 @@ def _cost(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, queries: 
 def _memory(cell: Cell, store: Store, keys: StageKeys) -> dict[str, Any]:
     if not cell.cost.memory:
         return {"value": None, "reason": "cost.memory is false"}
+    if cell.trimmer.rows_vary:
+        return {"value": None, "reason": "how many rows are left follows the query: an untrained arm has another peak"}
     found: dict[str, Any] = read_json(store.path("cost", keys.memory) / "memory.json")
     return found
 

@@ -104,7 +104,9 @@ def is_trained(cell: Cell) -> bool:
 
 def needed_splits(cell: Cell) -> tuple[str, ...]:
     """Names of the splits that a cell reads."""
-    return ("train", SELECTION, REPORTED) if is_trained(cell) else (REPORTED,)
+    if is_trained(cell):
+        return "train", SELECTION, REPORTED
+    return (SELECTION, REPORTED) if cell.trimmer.adaptive_budget else (REPORTED,)
 
 
 def stamps_of(cell: Cell) -> tuple[str, ...]:

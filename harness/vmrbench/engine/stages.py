@@ -15,6 +15,7 @@ import torch
 from vmrbench.config.cells import Cell
 from vmrbench.cost.memory import peak_memory
 from vmrbench.data.collate import collate
+from vmrbench.engine.adaptive_budget import make_calibration, read_calibration, use_threshold
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
 from vmrbench.engine.compiling import compiled
@@ -73,6 +74,7 @@ def _build(cell: Cell, *, freeze_backbone: bool) -> Arm:
         apply=trimmer.apply,
         windows=trimmer.windows,
         freeze_backbone=freeze_backbone,
+        train_ratios=trimmer.train_ratios,
     )
 
 
@@ -87,6 +89,14 @@ def trained_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
     arm = new_arm(cell)
     load_weights(arm, store.path("train", keys.train) / WEIGHTS)
     return arm.eval()
+
+
+def predicting_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
+    """The trained arm as it has predicted: with an adaptive budget, by the threshold stored beside its predictions."""
+    arm = trained_arm(cell, store, keys)
+    if cell.trimmer.adaptive_budget:
+        use_threshold(arm, read_calibration(store.path("predict", keys.predict))["threshold"])
+    return arm
 
 
 def make_base(cell: Cell, folder: Path, key: str) -> None:
@@ -122,8 +132,14 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
 
 
 def make_predict(cell: Cell, store: Store, keys: StageKeys, folder: Path) -> None:
-    """Predict the reported split, and once more with the queries shuffled across videos."""
+    """Predict the reported split, and once more with the queries shuffled across videos.
+
+    An adaptive budget is calibrated before, on the validation split.
+    """
     arm, device = trained_arm(cell, store, keys), resolve_device(cell.device)
+    if cell.trimmer.adaptive_budget:
+        say_stage("calibrate the budget")
+        make_calibration(cell, arm, device, folder)
     with compiled([arm]) if cell.compile else nullcontext() as log:
         _predict_twice(cell, arm, device, folder)
     if log is not None:

@@ -21,6 +21,7 @@ from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader, training_loader
 from vmrbench.engine.predict import predictions_of
+from vmrbench.engine.train_ratios import draw_ratio, each_ratio, ratio_restored
 from vmrbench.engine.weight_average import WeightAverage
 from vmrbench.engine.weight_decay import split_by_decay
 from vmrbench.engine.weights import load_weights, save_weights
@@ -84,7 +85,7 @@ def train(arm: Arm, train_split: Split, val_split: Split, stage: Stage) -> Train
     """
     watch = _Watch(stage)
     runner = _runner(arm, train_split, val_split, stage, watch)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ratio_restored(arm):
         warnings.simplefilter("ignore")  # of mmengine and of torch's schedulers, none of which a user can mend
         runner.train()
     for handler in runner.logger.handlers:
@@ -115,13 +116,15 @@ class _Trainee(nn.Module):
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
-    def val_step(self, data: Batch) -> list[Prediction]:
-        """Predictions of one validation batch."""
-        return predictions_of(self.arm, data.to(self._stage.device), self._stage.precision).predictions
+    def val_step(self, data: Batch) -> list[tuple[Prediction, ...]]:
+        """Predictions of one validation batch: for every query one at each keep ratio that training draws from."""
+        batch = data.to(self._stage.device)
+        found = [predictions_of(self.arm, batch, self._stage.precision).predictions for _ in each_ratio(self.arm)]
+        return list(zip(*found, strict=True))
 
 
 class _Score(BaseMetric):  # type: ignore[misc]  # mmengine is untyped
-    """The selection metric on the validation split."""
+    """The selection metric on the validation split, mean over keep ratios where there are several."""
 
     default_prefix = "val"
 
@@ -129,13 +132,15 @@ class _Score(BaseMetric):  # type: ignore[misc]  # mmengine is untyped
         super().__init__()
         self._annotations, self._metric = annotations, metric
 
-    def process(self, data_batch: Any, data_samples: list[Prediction]) -> None:
+    def process(self, data_batch: Any, data_samples: list[tuple[Prediction, ...]]) -> None:
         self.results.extend(data_samples)
 
-    def compute_metrics(self, results: list[Prediction]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Prediction, ...]]) -> dict[str, float]:
         metric = [spec for spec in protocol_metrics(VMRBENCH_V1) if spec.name == self._metric]
-        table = score_predictions(results, self._annotations, VMRBENCH_V1, metric)
-        return {"selection": float(table[self._metric].mean())}
+        tables = [
+            score_predictions(found, self._annotations, VMRBENCH_V1, metric) for found in zip(*results, strict=True)
+        ]
+        return {"selection": sum(float(table[self._metric].mean()) for table in tables) / len(tables)}
 
 
 class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
@@ -183,6 +188,9 @@ class _Watch(Hook):  # type: ignore[misc]  # mmengine is untyped
             done, base = stage.epochs_before + runner.epoch, stage.settings.base_epochs
             arm.backbone.set_progress(min(1.0, done / base) if base else 1.0)
         self._sums = {}
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        draw_ratio(runner.model.arm, self._stage.seed, runner.epoch, batch_idx)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for name, value in outputs.items():

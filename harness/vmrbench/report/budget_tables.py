@@ -22,7 +22,8 @@ def budget_parts(summary: SweepSummary, dataset: str) -> list[str]:
     groups = _groups(rows)
     if not groups:
         return []
-    heading = "### At the same budget\n\nArms that keep the same share of clips, paired by query."
+    average = " With an adaptive budget (≈) it is the same on average." if any(row.adaptive for row in rows) else ""
+    heading = f"### At the same budget\n\nArms that keep the same share of clips, paired by query.{average}"
     if max(len(group) for group in groups) <= PAIRS_UP_TO:
         return [heading, _pairs_table(summary, rows)]
     said = (
@@ -34,8 +35,15 @@ def budget_parts(summary: SweepSummary, dataset: str) -> list[str]:
 
 def _pairs_table(summary: SweepSummary, rows: Sequence[Row]) -> str:
     headline = summary.headline
+    named = {(row.backbone, row.trimmer): row for row in rows}
     lines = [
-        [row.backbone, row.trimmer, percent(_held(row, rows, headline)), rival, with_interval(estimate, signed=True)]
+        [
+            row.backbone,
+            _with_share(row, rows),
+            percent(_held(row, rows, headline)),
+            _with_share(named[row.backbone, rival], rows),
+            with_interval(estimate, signed=True),
+        ]
         for row in rows
         for rival, estimate in row.rivals.items()
     ]
@@ -50,7 +58,8 @@ def _two_rivals_table(summary: SweepSummary, rows: Sequence[Row], groups: Iterab
             best = _best_other(row, group)
             lines.append(
                 [
-                    *names_of(row),
+                    row.backbone,
+                    _with_share(row, rows),
                     percent(_held(row, rows, summary.headline)),
                     points(row.validation),
                     group[0].trimmer,
@@ -103,3 +112,10 @@ def _held(row: Row, rows: Sequence[Row], metric: str) -> Quantity:
     if ours is None or theirs is None or ours.value is None or not theirs.value:
         return Quantity(value=None, reason="no reference with a score")
     return Quantity(value=ours.value / theirs.value)
+
+
+def _with_share(row: Row, rows: Sequence[Row]) -> str:
+    """The trimmer of a row, and what it really kept where any budget is adaptive: no longer the same for all."""
+    if all(other.adaptive is None for other in rows):
+        return names_of(row)[1]
+    return f"{names_of(row)[1]} (kept {percent(row.kept_ratio)})"

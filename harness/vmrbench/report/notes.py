@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from vmrbench.config.cells import applied_text
-from vmrbench.report.numbers import known_total
+from vmrbench.report.numbers import known_total, percent
 from vmrbench.report.summary import Absence, DatasetEntry, Quantity, Row, SweepSummary
 
 # 1.960 + 0.842: normal quantiles of a two-sided test at 5 % and of 80 % power.
@@ -94,10 +94,29 @@ def mode_lines(rows: Iterable[Row]) -> list[str]:
     """One bullet for every way in which clips were trimmed, but for the published one, with its rows."""
     found: dict[str, list[str]] = {}
     for row in rows:
-        if row.apply != "fill" or row.freeze_backbone or row.fill not in (None, "concat_zero"):
-            mode = applied_text(row.apply, row.fill, row.freeze_backbone)
+        adaptive = row.adaptive is not None
+        special = row.apply != "fill" or row.freeze_backbone or row.train_ratios or adaptive
+        if special or row.fill not in (None, "concat_zero"):
+            mode = applied_text(row.apply, row.fill, row.freeze_backbone, row.train_ratios, adaptive)
             found.setdefault(mode, []).append(f"`{row.backbone}` / `{row.trimmer}`")
     return [f"- applied as {mode}: {', '.join(names)}" for mode, names in found.items()]
+
+
+def adaptive_lines(rows: Iterable[Row]) -> list[str]:
+    """What ≈ means, and a bullet for every row with an adaptive budget: what was declared, and what was kept."""
+    lines = []
+    for row in rows:
+        if row.adaptive is None:
+            continue
+        found = row.adaptive
+        thresholds = ", ".join(f"{threshold:.3f}" for threshold in found.thresholds)
+        lines.append(
+            f"- ≈ `{row.backbone}` / `{row.trimmer}`: the number of clips follows the query. Declared mean: "
+            f"{100 * found.keep_ratio:g} % of a video's clips, {percent(found.budget_ratio)} in whole clips on "
+            f"`{found.split}`; the threshold chosen there (by seed: {thresholds}) keeps {percent(found.kept_ratio)} of "
+            f"them, and {percent(row.kept_ratio)} here"
+        )
+    return lines
 
 
 def undrawn_lines(rows: Iterable[Row], headline: str) -> list[str]:

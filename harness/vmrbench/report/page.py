@@ -13,6 +13,7 @@ from vmrbench.report.budget_tables import budget_parts
 from vmrbench.report.figure import draw, points_of, save_svg
 from vmrbench.report.notes import (
     absence_lines,
+    adaptive_lines,
     basis_lines,
     detectable_line,
     flat_lines,
@@ -165,7 +166,7 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     if minutes := wall_time_table(summary, entry.id):
         parts += [f"#### Minutes to make\n\n{_MINUTES}", minutes]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]
-    parts += ["\n".join(lines)] if (lines := mode_lines(rows)) else []
+    parts += ["\n".join(lines)] if (lines := [*mode_lines(rows), *adaptive_lines(rows)]) else []
     parts += _selection_parts(summary, entry)
     remarks = [*invalid_lines(rows), *unmeasured_lines(rows)]
     if remarks:

@@ -13,7 +13,7 @@ from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
 from vmrbench.report.seed_means import NOT_RECORDED, estimate_of, mean_of, mean_quantity
 from vmrbench.report.selection import selection_of
-from vmrbench.report.summary import Estimate, Latency, Quantity, Row
+from vmrbench.report.summary import Adaptive, Estimate, Latency, Quantity, Row
 from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference
 
 Record = Mapping[str, Any]
@@ -80,6 +80,8 @@ def make_row(
         plan=cell["trimmer"].get("plan", "query"),
         apply=str(cell["trimmer"].get("apply", "fill")),
         freeze_backbone=bool(cell["trimmer"].get("freeze_backbone", False)),
+        train_ratios=tuple(cell["trimmer"].get("train_ratios", ())),
+        adaptive=_adaptive(records),
         options=dict(cell["trimmer"].get("options") or {}),
         seeds=tuple(run.seed for run in runs),
         run_ids=tuple(str(record["run_id"]) for record in records),
@@ -114,6 +116,19 @@ def _validation(training: Mapping[str, Any]) -> float | None:
     """The score that chose the epoch; None where nothing was trained."""
     epoch = training.get("selected_epoch")
     return (training.get("validation") or {}).get(str(epoch))
+
+
+def _adaptive(records: Sequence[Record]) -> Adaptive | None:
+    found = [record["calibration"] for record in records if "calibration" in record]
+    if not found:
+        return None
+    return Adaptive(
+        keep_ratio=float(found[0]["keep_ratio"]),
+        split=str(found[0]["split"]),
+        thresholds=tuple(round(float(entry["threshold"]), 4) for entry in found),
+        budget_ratio=mean_of([entry["budget_ratio_mean"] for entry in found]),
+        kept_ratio=mean_of([entry["kept_ratio_mean"] for entry in found]),
+    )
 
 
 def _diagnostics(records: Sequence[Record]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def families(summary: SweepSummary, dataset: str) -> tuple[Family, ...]:
     for row in summary.rows_of(dataset):
         if "keep_ratio" in row.options:
             others = sorted((key, repr(value)) for key, value in row.options.items() if key != "keep_ratio")
-            applied = (row.fill, row.plan, row.apply, row.freeze_backbone)
+            applied = (row.fill, row.plan, row.apply, row.freeze_backbone, row.train_ratios, row.adaptive is None)
             found.setdefault((row.backbone, row.trimmer_name, *applied, *others), []).append(row)
     arms = [sorted(rows, key=_ratio) for rows in found.values()]
     return tuple(
@@ -69,7 +69,7 @@ def ratio_table(summary: SweepSummary, dataset: str) -> str:
     rows = []
     for family in found:
         by_ratio = {_ratio(row): row for row in family.rows}
-        kept = [percent(by_ratio[ratio].moment_kept) if ratio in by_ratio else "" for ratio in ratios]
+        kept = [_moment_kept(by_ratio[ratio]) if ratio in by_ratio else "" for ratio in ratios]
         rows.append([family.backbone, family.name, *kept])
     headers = ["backbone", "trimmer", *(f"keep {ratio:g} ↑" for ratio in ratios)]
     return markdown_table(headers, rows, words=2) if rows else ""
@@ -114,7 +114,12 @@ def _family_name(rows: Sequence[Row]) -> str:
     """What the ids of the arms begin with, less a number: `spotvmr` for `spotvmr_25` and `spotvmr_50`."""
     first, *others = (row.trimmer for row in rows)
     alike = max(n for n in range(len(first) + 1) if all(other.startswith(first[:n]) for other in others))
-    return first[:alike].rstrip("_-.0123456789") or rows[0].trimmer_name
+    return (first[:alike].rstrip("_-.0123456789") or rows[0].trimmer_name) + (" ≈" if rows[0].adaptive else "")
+
+
+def _moment_kept(row: Row) -> str:
+    """With the share of clips that was really kept, where the ratio in the head of the table is but a mean."""
+    return percent(row.moment_kept) + (f" (of {percent(row.kept_ratio)} of the clips)" if row.adaptive else "")
 
 
 def _ratio(row: Row) -> float:

@@ -114,6 +114,22 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adaptive:
+    """A budget that follows the query.
+
+    keep_ratio: the declared mean; split: where the thresholds were chosen, one a seed; budget_ratio: share of clips
+    that an exact budget keeps there, in whole clips; kept_ratio: share that they keep there; means over queries and
+    seeds.
+    """
+
+    keep_ratio: float
+    split: str
+    thresholds: tuple[float, ...]
+    budget_ratio: Quantity
+    kept_ratio: Quantity
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One (data set, backbone, trimmer), aggregated over its seeds.
 
@@ -121,7 +137,8 @@ class Row:
     `reasons`; reference: id of the trimmer that `differences` are against, None where it did not run; rivals: by
     trimmer, the difference of the headline metric to the arms before this one that had the same budget; macs_cold,
     macs_amortised: by stage; uncounted_operators: operators no counter knows, by how often they ran;
-    plan: `query`, or how one set of clips was chosen for all queries of a video;
+    plan: `query`, or how one set of clips was chosen for all queries of a video; train_ratios: the keep ratios that
+    training drew from, empty where it kept to that of `options`; adaptive: None where the budget is exact;
     validation: percent, of the epoch that was kept;
     wall_seconds: by stage (`base`, `train`, `predict`, `cost`), on whatever machine made it.
     """
@@ -163,6 +180,8 @@ class Row:
     plan: str = "query"
     wall_seconds: Mapping[str, Quantity] = field(default_factory=dict)
     validation: Quantity = _UNRECORDED
+    train_ratios: tuple[float, ...] = ()
+    adaptive: Adaptive | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -149,7 +149,12 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, 
 def names_of(row: Row) -> list[str]:
     """The first two columns of every table: backbone and trimmer, with the marks of the row."""
     marks = (" ‡" if row.reads_labels else "") + (" ⚠" if row.status != "VALID" else "")
-    return [row.backbone, row.trimmer + marks]
+    return [row.backbone, marked_name(row) + marks]
+
+
+def marked_name(row: Row) -> str:
+    """The trimmer of a row, with ≈ where its budget is not exact."""
+    return row.trimmer + (" ≈" if row.adaptive is not None else "")
 
 
 def reference_of(row: Row, rows: Sequence[Row]) -> Row | None:

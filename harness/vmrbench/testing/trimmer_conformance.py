@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench.errors import PluginError
-from vmrbench.protocols import Trimmer
+from vmrbench.protocols import AdaptsBudget, Trimmer
 from vmrbench.specs import TrimDims, TrimmerSpec
 from vmrbench.testing.batch_edits import pad_batch, take_samples, without_labels
 from vmrbench.testing.factories import make_batch
 from vmrbench.trim.access import CountingAccess, withhold_clips
+from vmrbench.trim.adaptive import clips_kept, demand, real_rows
 from vmrbench.trim.fill import ConcatZero, FineOnly
+from vmrbench.trim.ratio import set_ratio
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
 AccessTo = Callable[[Batch, bool], CountingAccess]
@@ -33,10 +35,10 @@ def check_trimmer(spec: TrimmerSpec, dims: TrimDims, options: Any = None) -> Non
     Raises:
         PluginError: the first check that fails.
     """
-    torch.manual_seed(0)
     fine_width = dims.rows - (dims.index if spec.input == "fill" else 0)
     dims = replace(dims, fine=fine_width)
-    model = spec.build(spec.options() if options is None else options, dims).eval()
+    options = spec.options() if options is None else options
+    model = _built(spec, options, dims)
     who = f"trimmer {spec.name!r}"
     _expect(isinstance(model, Trimmer), f"{who}: lacks select or loss; see vmrbench.protocols.Trimmer")
     batch = make_batch(
@@ -48,6 +50,9 @@ def check_trimmer(spec: TrimmerSpec, dims: TrimDims, options: Any = None) -> Non
     check_company_changes_nothing(model, batch, _access(spec, dims), who)
     check_runs_on_meta(model, batch, _access(spec, dims), who)
     check_training(model, spec, batch, _access(spec, dims), who)
+    check_ratio_is_read_anew(spec, options, dims, batch, _access(spec, dims))
+    if spec.tied_to_share(options) is None:
+        check_budget_follows_scores(model, batch, _access(spec, dims), who)
 
 
 def check_decision(decision: TrimDecision, batch: Batch, who: str) -> None:
@@ -120,6 +125,42 @@ def check_training(model: nn.Module, spec: TrimmerSpec, batch: Batch, access: Ac
             _expect(finite, f"{who}: no finite gradient reaches {name!r}")
     model.zero_grad(set_to_none=True)
     model.eval()
+
+
+def check_ratio_is_read_anew(spec: TrimmerSpec, options: Any, dims: TrimDims, batch: Batch, access: AccessTo) -> None:
+    """A keep ratio that is put into the options of a built module does what it does in those of a new one."""
+    if not hasattr(options, "keep_ratio") or spec.tied_to_ratio(options) is not None:
+        return
+    for ratio in (0.5, 1 / 6):
+        changed, new = (_built(spec, given, dims) for given in (options, replace(options, keep_ratio=ratio)))
+        set_ratio(changed, ratio)
+        _expect(
+            _select(changed, batch, access).keep.equal(_select(new, batch, access).keep),
+            f"trimmer {spec.name!r}: keep_ratio {ratio:.2g} put into its attribute 'options' does not do what it does "
+            "when it is built with it; read the ratio in every select, or declare tied_to_ratio",
+        )
+
+
+def check_budget_follows_scores(model: nn.Module, batch: Batch, access: AccessTo, who: str) -> None:
+    """With a threshold as many clips are kept as it says of `demand`, whatever shares the batch; then exact again."""
+    exact = _select(model, batch, access)
+    _expect(isinstance(model, AdaptsBudget) and exact.demand is not None, f"{who}: lacks threshold, or gives no demand")
+    assert isinstance(model, AdaptsBudget)
+    assert exact.demand is not None
+    asked = real_rows(demand(exact.demand, batch.clip_mask), batch.lengths)
+    for threshold in (-0.4, 0.7):
+        model.threshold = threshold
+        kept = _select(model, batch, access).keep.sum(1).tolist()
+        expected = [clips_kept(scores, threshold) for scores in asked]
+        _expect(kept == expected, f"{who}: keeps {kept} clips where its demand is {expected}; see allowance")
+        check_company_changes_nothing(model, batch, access, who)
+    model.threshold = None
+    _expect(_select(model, batch, access).keep.equal(exact.keep), f"{who}: does not forget a threshold")
+
+
+def _built(spec: TrimmerSpec, options: Any, dims: TrimDims) -> nn.Module:
+    torch.manual_seed(0)
+    return spec.build(options, dims).eval()
 
 
 @torch.no_grad()

@@ -56,6 +56,11 @@ MORE_ARMS = {
     "oracle_window": "{id: oracle_window, name: oracle, apply: windows, options: {keep_ratio: 0.5}}",
     "two_windows": "{id: two_windows, name: spotvmr, preset: exact, options: {keep_ratio: 0.5, steps: 2}, "
     "apply: windows, windows: {count: 2, finer: 4, nms: 0.9}}",
+    "spans": "{id: spans, name: two_stage, options: {keep_ratio: 0.5, private_width: 16}}",
+    "varied": "{id: varied, name: supervised_topk, adaptive_budget: true, "
+    "options: {keep_ratio: 0.5, private_width: 16}}",
+    "varied_gathered": "{id: varied_gathered, name: supervised_topk, adaptive_budget: true, apply: gather, "
+    "options: {keep_ratio: 0.5, private_width: 16}}",
     "frozen_still": "{id: frozen_still, name: uniform, freeze_backbone: true}",
 }
 

@@ -147,6 +147,45 @@ def test_arms_that_differ_in_another_option_are_no_family(summarise: Callable[..
     assert families(sweep, "sim") == ()
 
 
+def varied(found: FinishedRun, **trimmer: object) -> FinishedRun:
+    """A run whose trimmer is applied otherwise, under another id."""
+    record = copy.deepcopy(dict(found.record))
+    record["cell"]["trimmer"] |= {"id": "other" + record["cell"]["trimmer"]["id"].removeprefix("spotvmr"), **trimmer}
+    if trimmer.get("adaptive_budget"):
+        record["calibration"] = {
+            "threshold": 0.5,
+            "split": "val",
+            "keep_ratio": record["cell"]["trimmer"]["options"]["keep_ratio"],
+            "budget_ratio_mean": 0.24,
+            "kept_ratio_mean": 0.23,
+        }
+    return FinishedRun(record=record, per_query=found.per_query)
+
+
+def test_one_model_for_several_ratios_is_a_family_of_its_own(summarise: Callable[..., SweepSummary]) -> None:
+    runs = [run(arm) for arm in ARMS]
+    drawn = [varied(found, train_ratios=[0.5, 0.25]) for found in runs if found.key[2].startswith("spotvmr")]
+
+    sweep = summarise([*runs, *drawn])
+
+    assert [(family.name, len(family.rows)) for family in families(sweep, "sim")] == [("spotvmr", 2), ("other", 2)]
+    mode = "- applied as fill, concat_zero, trained for keep 0.5 / 0.25: `b` / `other_25`, `b` / `other_50`"
+    assert mode in render(sweep)
+
+
+def test_a_ratio_that_is_a_mean_stands_with_what_was_kept(summarise: Callable[..., SweepSummary]) -> None:
+    runs = [run(arm) for arm in ARMS]
+    adaptive = [varied(found, adaptive_budget=True) for found in runs if found.key[2].startswith("spotvmr")]
+
+    text = render(summarise([*runs, *adaptive]))
+
+    row = table(text, "#### True moment kept, by keep ratio")["other"]
+    assert (row["trimmer"], row["keep 0.25 ↑"]) == ("other ≈", "75.0 % (of 25.0 % of the clips)")
+    accuracy = table(text, "### Accuracy")
+    assert (accuracy["spotvmr_25"]["trimmer"], accuracy["other_25"]["trimmer"]) == ("spotvmr_25", "other_25 ≈")
+    assert "keeps 23.0 % of them, and 25.0 % here" in text
+
+
 def test_costs_by_queries_are_measured_and_beyond_them_by_formula(text: str) -> None:
     row = table(text, "### Cost by queries per video")["spotvmr_25"]
 
