@@ -71,6 +71,7 @@ def build_arm(
         apply=apply,
         windows=windows,
         freeze_backbone=freeze_backbone,
+        reads_features=backbone[0].reads_features,
     )
 
 

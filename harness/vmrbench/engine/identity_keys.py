@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vmrbench.config.cells import Cell
+from vmrbench.config.cells import Cell, ProbeEntry
 from vmrbench.identity import fingerprint
 
 # Raised when the engine itself changes what a stage gives.
@@ -58,6 +58,11 @@ def stage_keys(cell: Cell, machine: str) -> StageKeys:
             {"macs": fingerprint(arm), "machine": machine, "precision": cell.precision, "device": cell.device}
         ),
     )
+
+
+def probe_key(probe: ProbeEntry, predict: str) -> str:
+    """Identity of what a cell predicts under a probe. predict: key of its predictions without one."""
+    return fingerprint({"predict": predict, "probe": probe.identity()})
 
 
 def run_key(cell: Cell) -> str:

@@ -16,6 +16,7 @@ from vmrbench.cost.stages import StageCost
 from vmrbench.engine.charging import charge, charge_by_queries
 from vmrbench.engine.diagnostics import diagnose, with_selection
 from vmrbench.engine.identity_keys import StageKeys, run_key
+from vmrbench.engine.probing import describe_probes, with_probes
 from vmrbench.engine.splits import REPORTED, split_of, stamps_of
 from vmrbench.engine.stages import COMPILED, LOG, MACS, PREDICTIONS, read_queries
 from vmrbench.identity import identity_of_options
@@ -32,7 +33,7 @@ RECORD, PER_QUERY = "record.json", "per_query.parquet"
 def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, folder: Path) -> None:
     """Score the stored predictions of a cell, charge its cost, and write record and per-query table into `folder`."""
     predicted = store.path("predict", keys.predict)
-    scores = with_selection(cell, _score(cell, predicted), predicted)
+    scores = with_probes(cell, with_selection(cell, _score(cell, predicted), predicted), store, keys)
     queries = read_queries(predicted)
     log = read_json(store.path("train", keys.train) / LOG)
     record = {
@@ -50,6 +51,7 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
         "parameters": log["parameters"],
         "diagnostics": diagnose(cell, scores, predicted),
         "scores": _intervals(cell, scores),
+        **({"probes": describe_probes(cell, scores)} if cell.probes else {}),
         "cost": _cost(cell, catalog, store, keys, queries),
     }
     scores.to_parquet(folder / PER_QUERY, index=False)
@@ -90,7 +92,8 @@ def _entry(label: str, offer: Offer, options: Any) -> dict[str, Any]:
 
 
 def _offers(cell: Cell) -> dict[str, Offer]:
-    return {"dataset": cell.dataset.offer, "backbone": cell.backbone.offer, "trimmer": cell.trimmer.offer}
+    arm = {"dataset": cell.dataset.offer, "backbone": cell.backbone.offer, "trimmer": cell.trimmer.offer}
+    return arm | {f"probe {probe.id}": probe.offer for probe in cell.probes}
 
 
 def _origin(offer: Offer) -> dict[str, Any]:

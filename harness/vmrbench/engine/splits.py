@@ -104,6 +104,10 @@ def is_trained(cell: Cell) -> bool:
 
 def needed_splits(cell: Cell) -> tuple[str, ...]:
     """Names of the splits that a cell reads."""
+    if cell.backbone.offer.spec.learns == "annotations":
+        return ("train", REPORTED)
+    if cell.backbone.offer.spec.learns == "nothing":
+        return (REPORTED,)
     return ("train", SELECTION, REPORTED) if is_trained(cell) else (REPORTED,)
 
 
@@ -113,5 +117,6 @@ def stamps_of(cell: Cell) -> tuple[str, ...]:
     weights = cell.backbone.weights
     given = () if weights is None else (GIVEN_STAMP.format(cell.backbone.id, weights.path.name, weights.sha256[:12]),)
     # A trimmer that learns is untrained whatever the backbone starts from.
-    whole = is_trained(cell) or (weights is not None and cell.trimmer.offer.spec.train == "none")
+    ready = weights is not None or cell.backbone.offer.spec.learns != "epochs"
+    whole = is_trained(cell) or (ready and cell.trimmer.offer.spec.train == "none")
     return (*cell.dataset.built.facts.stamps, *limited, *given, *(() if whole else (UNTRAINED_STAMP,)))

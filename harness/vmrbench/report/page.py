@@ -29,11 +29,13 @@ from vmrbench.report.strip_figure import draw_strips, strip_trimmers
 from vmrbench.report.summary import DatasetEntry, SweepSummary
 from vmrbench.report.tables import (
     accuracy_table,
+    against_floors_table,
     budget_table,
     cost_table,
     diagnostics_table,
     floors_table,
     markdown_table,
+    probes_table,
     time_table,
 )
 
@@ -68,6 +70,12 @@ selection follows where moments usually lie, not the sentence. *Ceiling*: share 
 whose two ends lie in kept clips; rows that keep only the index can still place an end, so it bounds a reader of kept \
 clips alone. A failure is *trimmed away* where less than half of the true moment was kept, else *missed by the \
 backbone*; shares of all queries."""
+_AGAINST_FLOORS = """\
+Points, paired by query, with their interval. A floor reads neither video nor query, and nothing is encoded for it. An \
+interval that does not lie above 0 tells of no skill beyond where moments usually lie."""
+_PROBES = """\
+The same weights with changed inputs, against the unchanged truth; differences are paired by query. A score that \
+survives does not come from what was changed."""
 _SAMPLES = "chosen by the hash of their ids and not by any result, against the truth"
 _QUERIES = """\
 As the stored selections give it, over the videos that have as many queries; in brackets, where no video has: for \
@@ -158,6 +166,12 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     at_budget = budget_table(summary, entry.id)
     if at_budget:
         parts += ["### At the same budget\n\nArms that keep the same share of clips, paired by query.", at_budget]
+    against = against_floors_table(summary, entry.id)
+    if against:
+        parts += [f"### Against query-blind floors\n\n{_AGAINST_FLOORS}", against]
+    probes = probes_table(summary, entry.id)
+    if probes:
+        parts += [f"### Probes\n\n{_PROBES}", probes]
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     parts += ["### Diagnostics", diagnostics_table(summary, entry.id)]

@@ -13,8 +13,9 @@ from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
 from vmrbench.report.seed_means import NOT_RECORDED, estimate_of, mean_of, mean_quantity
 from vmrbench.report.selection import selection_of
-from vmrbench.report.summary import Estimate, Latency, Quantity, Row
+from vmrbench.report.summary import Estimate, Latency, ProbeScores, Quantity, Row
 from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference
+from vmrbench.score.per_query import probed
 
 Record = Mapping[str, Any]
 
@@ -50,6 +51,8 @@ def make_row(
     label_readers: Collection[str] = (),
     rivals: Sequence[Sequence[FinishedRun]] = (),
     headline: str = "",
+    query_blind: Collection[str] = (),
+    floors: Sequence[Sequence[FinishedRun]] = (),
 ) -> Row:
     """Aggregate the finished runs of one arm.
 
@@ -60,6 +63,8 @@ def make_row(
         protocol: of the intervals.
         label_readers: names of trimmers that read labels.
         rivals: the runs of other arms that this one is compared with, by the metric `headline`.
+        query_blind: names of backbones that read neither video nor query.
+        floors: the runs of each such backbone that this arm is compared with.
 
     Raises:
         DataError: the runs do not hold the same queries.
@@ -97,6 +102,13 @@ def make_row(
             if headline in columns
         },
         selection=selection_of(records, frames, protocol),
+        query_blind=str(cell["backbone"]["name"]) in query_blind,
+        floors={
+            floor[0].key[1]: _differences(runs, floor, columns, protocol)
+            for floor in floors
+            if floor[0].key != runs[0].key
+        },
+        probes=_probes(records, frames, columns, protocol),
         **_diagnostics(records),
         **_costs(records),
     )
@@ -133,7 +145,7 @@ def _costs(records: Sequence[Record]) -> dict[str, Any]:
         "macs_amortised": _stages([cost.get("macs_amortised") or {} for cost in costs]),
         "latency": _latency([cost.get("latency_ms") or {} for cost in costs]),
         "memory_bytes": _most([cost.get("memory_bytes") or {} for cost in costs]),
-        "fvcore_ratio": mean_of([cost.get("fvcore_ratio") for cost in costs]),
+        "fvcore_ratio": _counter_ratio(costs),
         "uncounted_operators": uncounted,
     }
 
@@ -164,6 +176,36 @@ def _differences(
         for name in columns
     }
     return {name: estimate_of(found[name], each[name]) for name in columns}
+
+
+def _probes(
+    records: Sequence[Record], frames: Sequence[pd.DataFrame], columns: Sequence[str], protocol: Protocol
+) -> dict[str, ProbeScores]:
+    """The probes that every run of an arm has been under."""
+    found = {}
+    for probe in records[0].get("probes") or {}:
+        names = {name: probed(name, probe) for name in columns}
+        if not all(column in frame.columns for frame in frames for column in names.values()):
+            continue
+        under = [
+            frame.drop(columns=list(names)).rename(columns={new: name for name, new in names.items()})
+            for frame in frames
+        ]
+        change = [
+            frame.assign(**{name: other[name] - frame[name] for name in columns})
+            for frame, other in zip(frames, under, strict=True)
+        ]
+        found[probe] = ProbeScores(
+            scores=_scores(under, columns, protocol), differences=_scores(change, columns, protocol)
+        )
+    return found
+
+
+def _counter_ratio(costs: Sequence[Mapping[str, Any]]) -> Quantity:
+    """Mean over seeds of fvcore's count over torch's."""
+    if any("fvcore_ratio" in cost and cost["fvcore_ratio"] is None for cost in costs):
+        return Quantity(value=None, reason="no multiply-adds were counted, so there is no ratio")
+    return mean_of([cost.get("fvcore_ratio") for cost in costs])
 
 
 def _stages(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Quantity]:

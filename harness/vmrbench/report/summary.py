@@ -114,6 +114,14 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeScores:
+    """Scores of an arm whose inputs a probe changed, and the paired difference to its own, by metric."""
+
+    scores: Mapping[str, Estimate]
+    differences: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One (data set, backbone, trimmer), aggregated over its seeds.
 
@@ -121,7 +129,8 @@ class Row:
     `reasons`; reference: id of the trimmer that `differences` are against, None where it did not run; rivals: by
     trimmer, the difference of the headline metric to the arms before this one that had the same budget; macs_cold,
     macs_amortised: by stage; uncounted_operators: operators no counter knows, by how often they ran;
-    plan: `query`, or how one set of clips was chosen for all queries of a video.
+    plan: `query`, or how one set of clips was chosen for all queries of a video; query_blind: a floor, which reads
+    neither video nor query; floors: by id of a query-blind backbone, the differences to it, by metric; probes: by id.
     """
 
     dataset: str
@@ -159,6 +168,9 @@ class Row:
     freeze_backbone: bool = False
     selection: Selection = Selection()
     plan: str = "query"
+    query_blind: bool = False
+    floors: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    probes: Mapping[str, ProbeScores] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

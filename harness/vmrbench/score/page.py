@@ -112,6 +112,8 @@ def floors_section(floors: Floors, origin: str) -> str:
     names = list(floors.whole_video)
     rows = [["whole video", *(f"{floors.whole_video[name]:.1f}" for name in names)]]
     rows.append(["uniformly random window, expected", *(f"{floors.random[name]:.1f}" for name in names)])
+    if floors.prior is not None:
+        rows.append(["moment drawn from train, expected", *(f"{floors.prior[name]:.1f}" for name in names)])
     if floors.constant is not None and floors.constant_window is not None:
         windows = floors.constant_window
         cells = [f"{floors.constant[n]:.1f} [{windows[n][0]:.2f}, {windows[n][1]:.2f}]" for n in names]
