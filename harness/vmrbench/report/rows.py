@@ -96,22 +96,20 @@ def make_row(
         scores=_scores(frames, columns, protocol),
         reference=reference[0].key[2] if reference else None,
         differences=_differences(runs, reference, columns, protocol),
-        rivals={
-            rival[0].key[2]: _differences(runs, rival, [headline], protocol)[headline]
-            for rival in rivals
-            if headline in columns
-        },
+        rivals=_rivals(runs, rivals, headline, protocol) if headline in columns else {},
         selection=selection_of(records, frames, protocol),
         query_blind=str(cell["backbone"]["name"]) in query_blind,
-        floors={
-            floor[0].key[1]: _differences(runs, floor, columns, protocol)
-            for floor in floors
-            if floor[0].key != runs[0].key
-        },
+        floors={floor[0].key[1]: _differences(runs, floor, columns, protocol) for floor in floors},
         probes=_probes(records, frames, columns, protocol),
         **_diagnostics(records),
         **_costs(records),
     )
+
+
+def _rivals(
+    runs: Sequence[FinishedRun], rivals: Sequence[Sequence[FinishedRun]], headline: str, protocol: Protocol
+) -> dict[str, Estimate]:
+    return {rival[0].key[2]: _differences(runs, rival, [headline], protocol)[headline] for rival in rivals}
 
 
 def budget_of(run: FinishedRun) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from vmrbench.errors import PluginError
 from vmrbench.protocols import ClipAccess
 from vmrbench.specs import BackboneSpec, Dims, TrimDims, TrimmerSpec
 from vmrbench.testing.conformance import check_backbone, check_trimmer
-from vmrbench.types import AxisMoments, Batch, DistillTargets, TrimDecision
+from vmrbench.types import Annotation, AxisMoments, Batch, DistillTargets, TrimDecision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,3 +224,97 @@ def test_an_honest_trimmer_passes() -> None:
 def test_a_trimmer_that_breaks_a_rule_is_refused(build: type[nn.Module], message: str) -> None:
     with pytest.raises(PluginError, match=message):
         check_trimmer(_trimmer(build), TRIM_DIMS)
+
+
+class Blind(nn.Module):
+    """Answers with the share of the video at which moments start on average."""
+
+    def __init__(self, options: NoOptions, dims: Dims) -> None:
+        super().__init__()
+        self.register_buffer("start", torch.zeros(1))
+
+    def fit_annotations(self, annotations: Sequence[Annotation]) -> None:
+        self.start = torch.tensor([sum(a.moments[0][0] / a.duration for a in annotations) / len(annotations)])
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.start.expand(len(batch.duration)) * batch.lengths
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        return {}
+
+    def predict(self, outputs: Tensor, batch: Batch) -> AxisMoments:
+        spans = torch.stack([outputs, batch.lengths.to(outputs)], dim=-1)[:, None]
+        return AxisMoments(spans=spans, scores=torch.ones_like(spans[..., 0]))
+
+
+class NeverLearns(Blind):
+    """Looks at no annotation."""
+
+    def fit_annotations(self, annotations: Sequence[Annotation]) -> None:
+        pass
+
+
+class GrowsWithAnnotations(Blind):
+    """Keeps one number a query."""
+
+    def fit_annotations(self, annotations: Sequence[Annotation]) -> None:
+        self.start = torch.zeros(len(annotations))
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.start[:1].expand(len(batch.duration)) * batch.lengths
+
+
+class PeeksAtTheVideo(Blind):
+    """Adds what it should not see."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) * batch.clips[:, 0, 0].sigmoid()
+
+
+class CountsWords(Blind):
+    """Reads the query by its length."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) / batch.query_mask.sum(1)
+
+
+class AsksForAGradient(Blind):
+    """Has a parameter that no epoch teaches."""
+
+    def __init__(self, options: NoOptions, dims: Dims) -> None:
+        super().__init__(options, dims)
+        self.idle = nn.Parameter(torch.zeros(1))
+
+
+class HasALoss(Blind):
+    """Gives a term that nothing follows."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        return {"any": outputs.mean()}
+
+
+def _blind(build: Callable[[Any, Dims], nn.Module]) -> BackboneSpec:
+    return replace(_spec(build), learns="annotations", reads_features=False)
+
+
+def test_an_honest_floor_passes() -> None:
+    check_backbone(_blind(Blind), Dims(video=4, text=3))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (Honest, "lacks fit_annotations"),
+        (NeverLearns, "left the state as it was"),
+        (GrowsWithAnnotations, "changed the shapes of its state"),
+        (PeeksAtTheVideo, "without features"),
+        (CountsWords, "without features"),
+        (AsksForAGradient, r"\['idle'\] ask for a gradient"),
+        (HasALoss, r"gives the loss terms \['any'\]"),
+    ],
+)
+def test_a_floor_that_breaks_a_rule_is_refused(build: type[nn.Module], message: str) -> None:
+    with pytest.raises(PluginError, match=message) as caught:
+        check_backbone(_blind(build), Dims(video=4, text=3))
+
+    assert "\n" not in str(caught.value)
