@@ -174,6 +174,15 @@ class OffersFiner(Protocol):
 
 
 @runtime_checkable
+class OffersOod(Protocol):
+    """A data set that may have a second test split, `test_ood`, whose moments lie otherwise than those of `train`."""
+
+    @property
+    def has_ood(self) -> bool:
+        """Whether it has that split; `test` is then the one like `train`."""
+
+
+@runtime_checkable
 class VmrDataset(Protocol):
     """A data set with its splits `train`, `val`, `test`."""
 

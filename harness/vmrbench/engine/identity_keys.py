@@ -65,6 +65,11 @@ def probe_key(probe: ProbeEntry, predict: str) -> str:
     return fingerprint({"predict": predict, "probe": probe.identity()})
 
 
+def ood_key(predict: str) -> str:
+    """Identity of what a cell predicts out of the distribution of train. predict: key of its other predictions."""
+    return fingerprint({"predict": predict, "split": "test_ood"})
+
+
 def run_key(cell: Cell) -> str:
     """Identity of a finished cell, what was measured of it included: its run id."""
     measured = {"macs_shapes": cell.cost.macs_shapes, "memory": cell.cost.memory}

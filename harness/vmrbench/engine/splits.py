@@ -9,10 +9,10 @@ import torch
 
 from vmrbench.config.cells import Cell
 from vmrbench.errors import DataError
-from vmrbench.protocols import OffersFiner, Split
+from vmrbench.protocols import OffersFiner, OffersOod, Split
 from vmrbench.types import Annotation, FinerClips, Sample
 
-REPORTED, SELECTION = "test", "val"
+REPORTED, SELECTION, OOD = "test", "val", "test_ood"
 LIMIT_STAMP = "NOT REPORTABLE: every split is limited to {} queries"
 # They may have seen the test split.
 GIVEN_STAMP = "GIVEN WEIGHTS: {} starts from {} (sha256 {}); what they were trained on is not known here"
@@ -104,11 +104,18 @@ def is_trained(cell: Cell) -> bool:
 
 def needed_splits(cell: Cell) -> tuple[str, ...]:
     """Names of the splits that a cell reads."""
+    tests = (REPORTED, OOD) if has_ood(cell) else (REPORTED,)
     if cell.backbone.offer.spec.learns == "annotations":
-        return ("train", REPORTED)
-    if cell.backbone.offer.spec.learns == "nothing":
-        return (REPORTED,)
-    return ("train", SELECTION, REPORTED) if is_trained(cell) else (REPORTED,)
+        return ("train", *tests)
+    if cell.backbone.offer.spec.learns == "nothing" or not is_trained(cell):
+        return tests
+    return ("train", SELECTION, *tests)
+
+
+def has_ood(cell: Cell) -> bool:
+    """Whether the cell's data set has a test split that is unlike train; builds the data set."""
+    built = cell.dataset.built
+    return isinstance(built, OffersOod) and built.has_ood
 
 
 def stamps_of(cell: Cell) -> tuple[str, ...]:

@@ -18,9 +18,9 @@ from vmrbench.cost.stages import encoder_names
 from vmrbench.engine.cell_jobs import Context
 from vmrbench.engine.identity_keys import run_key
 from vmrbench.engine.latency_session import stored_latencies
-from vmrbench.engine.record import PER_QUERY, RECORD, describe_cell
+from vmrbench.engine.record import PER_QUERY, PER_QUERY_OOD, RECORD, describe_cell
 from vmrbench.engine.sample_strips import describe_samples
-from vmrbench.engine.splits import REPORTED, needed_splits, split_of
+from vmrbench.engine.splits import OOD, REPORTED, has_ood, needed_splits, split_of
 from vmrbench.protocol.convention import Protocol
 from vmrbench.protocol.published import get_protocol
 from vmrbench.report.build import build_summary, describe_dataset
@@ -93,7 +93,8 @@ def _finished(context: Context, cells: Sequence[Cell]) -> list[FinishedRun]:
             record = read_record(folder / RECORD) | {"cell": describe_cell(cell)}
             latency = latencies.get((cell.dataset.id, cell.backbone.id, cell.trimmer.id))
             record["cost"]["latency_ms"] = latency or {"p50": None, "reason": "not measured"}
-            runs.append(FinishedRun(record=record, per_query=pd.read_parquet(folder / PER_QUERY)))
+            ood = pd.read_parquet(folder / PER_QUERY_OOD) if has_ood(cell) else None
+            runs.append(FinishedRun(record=record, per_query=pd.read_parquet(folder / PER_QUERY), per_query_ood=ood))
         elif failure is not None:
             runs.append(FinishedRun(record=_failed_record(cell, failure), per_query=None))
     return runs
@@ -117,6 +118,7 @@ def _dataset_entry(label: str, cells: Sequence[Cell], protocol: Protocol) -> Dat
         test.annotations,
         protocol,
         describe_samples(test),
+        split_of(cell, OOD).annotations if has_ood(cell) else None,
     )
 
 

@@ -14,6 +14,7 @@ from vmrbench.report.summary import (
     DatasetEntry,
     EncoderEntry,
     MetricEntry,
+    OodEntry,
     ProtocolEntry,
     Row,
     SampleEntry,
@@ -103,6 +104,7 @@ def describe_dataset(
     test: Sequence[Annotation],
     protocol: Protocol,
     samples: Sequence[SampleEntry] = (),
+    ood: Sequence[Annotation] | None = None,
 ) -> DatasetEntry:
     """What the report says of a data set: facts, counts of the scored split, and query-blind floors.
 
@@ -123,6 +125,20 @@ def describe_dataset(
         queries_per_video=len(test) / videos,
         floors=floors(train, test, protocol),
         samples=tuple(samples),
+        ood=None if ood is None else _ood_entry(train, test, ood, protocol),
+    )
+
+
+def _ood_entry(
+    train: Sequence[Annotation] | None, iid: Sequence[Annotation], ood: Sequence[Annotation], protocol: Protocol
+) -> OodEntry:
+    sources = {source_video(annotation) for annotation in ood}
+    return OodEntry(
+        n_queries=len(ood),
+        n_videos=len({annotation.video_id for annotation in ood}),
+        n_sources=len(sources),
+        shared_sources=len(sources & {source_video(annotation) for annotation in iid}),
+        floors=floors(train, ood, protocol),
     )
 
 

@@ -22,6 +22,7 @@ from vmrbench.report.notes import (
     unmeasured_lines,
 )
 from vmrbench.report.numbers import significant
+from vmrbench.report.ood import ood_parts
 from vmrbench.report.queries_figure import draw_queries
 from vmrbench.report.selection_figure import draw_selection
 from vmrbench.report.selection_tables import queries_table, ratio_table, selection_table
@@ -169,6 +170,7 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     against = against_floors_table(summary, entry.id)
     if against:
         parts += [f"### Against query-blind floors\n\n{_AGAINST_FLOORS}", against]
+    parts += ood_parts(summary, entry)
     probes = probes_table(summary, entry.id)
     if probes:
         parts += [f"### Probes\n\n{_PROBES}", probes]

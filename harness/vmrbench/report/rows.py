@@ -13,8 +13,8 @@ from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
 from vmrbench.report.seed_means import NOT_RECORDED, estimate_of, mean_of, mean_quantity
 from vmrbench.report.selection import selection_of
-from vmrbench.report.summary import Estimate, Latency, ProbeScores, Quantity, Row
-from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference
+from vmrbench.report.summary import Estimate, Latency, OodScores, ProbeScores, Quantity, Row
+from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference, unpaired_difference
 from vmrbench.score.per_query import probed
 
 Record = Mapping[str, Any]
@@ -22,10 +22,14 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run record and its per-query scores, which are None where the run failed."""
+    """A run record and its per-query scores, which are None where the run failed.
+
+    per_query_ood: those on the test split that is unlike train, None where there is none.
+    """
 
     record: Record
     per_query: pd.DataFrame | None
+    per_query_ood: pd.DataFrame | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -101,6 +105,7 @@ def make_row(
         query_blind=str(cell["backbone"]["name"]) in query_blind,
         floors={floor[0].key[1]: _differences(runs, floor, columns, protocol) for floor in floors},
         probes=_probes(records, frames, columns, protocol),
+        ood=_ood(runs, columns, protocol),
         **_diagnostics(records),
         **_costs(records),
     )
@@ -197,6 +202,23 @@ def _probes(
             scores=_scores(under, columns, protocol), differences=_scores(change, columns, protocol)
         )
     return found
+
+
+def _ood(runs: Sequence[FinishedRun], columns: Sequence[str], protocol: Protocol) -> OodScores | None:
+    """Scores out of the distribution and their gap, over the seeds; None unless every run has them."""
+    pairs = [(run.per_query, run.per_query_ood) for run in runs]
+    iid = [here for here, there in pairs if here is not None and there is not None]
+    ood = [there for here, there in pairs if here is not None and there is not None]
+    if len(ood) < len(runs):
+        return None
+    each = {
+        name: tuple(float(there[name].mean() - here[name].mean()) for here, there in zip(iid, ood, strict=True))
+        for name in columns
+    }
+    gaps = unpaired_difference(average_seeds(ood, columns), average_seeds(iid, columns), columns, protocol)
+    return OodScores(
+        scores=_scores(ood, columns, protocol), gaps={name: estimate_of(gaps[name], each[name]) for name in columns}
+    )
 
 
 def _counter_ratio(costs: Sequence[Mapping[str, Any]]) -> Quantity:

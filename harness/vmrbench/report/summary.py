@@ -122,6 +122,14 @@ class ProbeScores:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OodScores:
+    """Scores of an arm on the test split that is unlike train, and their gap to those on the other one, by metric."""
+
+    scores: Mapping[str, Estimate]
+    gaps: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One (data set, backbone, trimmer), aggregated over its seeds.
 
@@ -171,6 +179,7 @@ class Row:
     query_blind: bool = False
     floors: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     probes: Mapping[str, ProbeScores] = field(default_factory=dict)
+    ood: OodScores | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +190,17 @@ class SampleEntry:
     sentence: str
     moments: tuple[tuple[float, float], ...]
     edges: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OodEntry:
+    """The test split that is unlike train; shared_sources: source videos that are in the other test split too."""
+
+    n_queries: int
+    n_videos: int
+    n_sources: int
+    shared_sources: int
+    floors: Floors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +221,7 @@ class DatasetEntry:
     queries_per_video: float
     floors: Floors
     samples: tuple[SampleEntry, ...] = ()
+    ood: OodEntry | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
