@@ -157,7 +157,9 @@ def page(
             "themselves; a dash: a call would take too long. INVALID: the runs vary by more than 15 %."
         )
     absent = sorted({row.backbone for row in OFFICIAL} - set(catalog.backbones))
-    uncounted = sorted(set(catalog.backbones) - {row.backbone for row in OFFICIAL})
+    # A query-blind floor has no official code, and nothing to count.
+    models = {name for name, offer in catalog.backbones.items() if offer.spec.reads_features}
+    uncounted = sorted(models - {row.backbone for row in OFFICIAL})
     parts += [f"Not offered here: {', '.join(absent)}."] if absent else []
     parts += [f"Without an official count: {', '.join(uncounted)}."] if uncounted else []
     return "\n\n".join(parts) + "\n"

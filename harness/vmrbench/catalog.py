@@ -24,6 +24,7 @@ KINDS: Mapping[str, Any] = {
     "dataset": specs.DatasetSpec,
     "encoder": specs.EncoderSpec,
     "metric": specs.MetricSpec,
+    "probe": specs.ProbeSpec,
     "reporter": specs.ReporterSpec,
     "launcher": specs.LauncherSpec,
 }
@@ -103,6 +104,11 @@ class Catalog:
     def metrics(self) -> Mapping[str, Offer]:
         """Metrics by name."""
         return self.offers("metric")
+
+    @property
+    def probes(self) -> Mapping[str, Offer]:
+        """Probes by name."""
+        return self.offers("probe")
 
     @property
     def reporters(self) -> Mapping[str, Offer]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         EncoderSpec,
         LauncherSpec,
         MetricSpec,
+        ProbeSpec,
         ReporterSpec,
         TrimmerSpec,
     )
@@ -46,6 +47,11 @@ def vmr_encoders() -> Iterable[EncoderSpec]:  # type: ignore[empty-body]  # a ho
 @hookspec
 def vmr_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]  # a hook has no body
     """Offer metrics."""
+
+
+@hookspec
+def vmr_probes() -> Iterable[ProbeSpec]:  # type: ignore[empty-body]  # a hook has no body
+    """Offer probes."""
 
 
 @hookspec

@@ -45,6 +45,18 @@ class Distillable(Protocol):
         """What of `outputs` a student can imitate."""
 
 
+@runtime_checkable
+class LearnsFromAnnotations(Protocol):
+    """A backbone that learns in closed form (`learns="annotations"` in its spec); what it learns are buffers."""
+
+    def fit_annotations(self, annotations: Sequence[Annotation]) -> None:
+        """annotations: of the training split, at least one; no features are read.
+
+        Raises:
+            DataError: an annotation has no usable moment.
+        """
+
+
 class ClipAccess(Protocol):
     """What a trimmer may do with the expensive side of a batch."""
 
@@ -171,6 +183,15 @@ class OffersFiner(Protocol):
         Raises:
             DataError: there are none at that stride.
         """
+
+
+@runtime_checkable
+class OffersOod(Protocol):
+    """A data set that may have a second test split, `test_ood`, whose moments lie otherwise than those of `train`."""
+
+    @property
+    def has_ood(self) -> bool:
+        """Whether it has that split; `test` is then the one like `train`."""
 
 
 @runtime_checkable

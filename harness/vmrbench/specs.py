@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from vmrbench.protocols import VmrDataset
+from vmrbench.protocols import Split, VmrDataset
 
 
 def _serves_any_ratio(options: Any) -> str | None:
@@ -56,7 +56,10 @@ class BackboneSpec:
     extra_inputs: (options, samples, tokens) -> made-up values of what inference reads from `Batch.extra`, None where it
     reads nothing from there; for measurements on made-up input;
     axis: `clips` (reads rows as they are) or `grid` (pools rows to a fixed grid);
-    capabilities: subset of {"encode", "distill"}; device_exceptions: reasons for leaving the device discipline.
+    capabilities: subset of {"encode", "distill"}; device_exceptions: reasons for leaving the device discipline;
+    learns: `epochs`, `annotations` (in closed form, see `vmrbench.protocols.LearnsFromAnnotations`), or `nothing`;
+    reads_features: False for a query-blind floor. It is given zeros for clips and query and no index, so that only
+    times and durations are left, nothing is encoded for it, and it has one cell a data set and seed, untrimmed.
     """
 
     name: str
@@ -73,6 +76,8 @@ class BackboneSpec:
     options_from_official: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     extra_inputs: Callable[[Any, int, int], Mapping[str, Tensor]] | None = None
     device_exceptions: tuple[str, ...] = ()
+    learns: Literal["epochs", "annotations", "nothing"] = "epochs"
+    reads_features: bool = True
 
 
 # How a decision is applied: the whole timeline stays, or rows of clips that were not kept are removed, or contiguous
@@ -155,6 +160,22 @@ class MetricSpec:
     unit: str
     higher_is_better: bool
     compute: Callable[..., Any]
+    revision: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSpec:
+    """Changed inputs that show what a trained arm relies on: it predicts the reported split once more, so changed.
+
+    change: (options, split, seed) -> the changed split: as many samples, in the same order, with the same annotations.
+    The seed is the cell's.
+    """
+
+    name: str
+    summary: str
+    source: str
+    options: type
+    change: Callable[[Any, Split, int], Split]
     revision: int = 1
 
 

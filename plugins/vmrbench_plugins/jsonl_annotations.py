@@ -33,7 +33,7 @@ from vmrbench.types import Annotation, FinerClips, Sample
 from vmrbench_plugins._simulator.annotated import SimulatedProvider
 
 REVISION = 2
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "test_ood")
 DROPPED = "TEST QUERIES DROPPED"
 UNUSABLE = ("reversed", "empty_sentence", "no_truth")  # Kept, such a query can be neither trained on nor scored.
 
@@ -45,6 +45,7 @@ class SplitKeys:
     train: str | None = None
     val: str | None = None
     test: str | None = None
+    test_ood: str | None = field(default=None, metadata={"identity": "if changed"})
 
     # Read by pydantic: a misspelt key is an error.
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -67,7 +68,8 @@ class JsonlOptions:
     carving, limits and simulated features; limit_videos, limit_queries: at most so many in each split; defects: what is
     done about each kind of defect; flavour: what some flavours need beside the file; split_keys: names of the splits
     inside files that hold several; duration_tolerance: seconds that rows and video may differ, two rows where None;
-    cut_rows_at_most: rows that sources of one video may differ.
+    cut_rows_at_most: rows that sources of one video may differ; test_ood: annotation file of a second test split,
+    whose moments lie otherwise than those of train.
     """
 
     train: Path | None = None
@@ -90,6 +92,7 @@ class JsonlOptions:
     split_keys: SplitKeys = ONE_SPLIT
     duration_tolerance: NotNegative | None = None
     cut_rows_at_most: CountOrZero = 2
+    test_ood: Path | None = field(default=None, metadata={"identity": "if changed"})
 
 
 class JsonlDataset:
@@ -109,11 +112,17 @@ class JsonlDataset:
                 "val": "file" if self._options.val else f"{self._options.val_share} of the training videos",
             },
         )
-        dropped = "test" in self._files and self._files["test"].defects.queries_dropped > 0
+        tests = [self._files[name] for name in ("test", "test_ood") if name in self._files]
+        dropped = any(file.defects.queries_dropped > 0 for file in tests)
         return replace(facts, stamps=(*facts.stamps, DROPPED)) if dropped else facts
 
+    @property
+    def has_ood(self) -> bool:
+        """Whether a file is given for `test_ood`."""
+        return self._options.test_ood is not None
+
     def split(self, name: str) -> Split:
-        """The split `train`, `val` or `test`. Raises DataError where it is not there, empty, or lacks features."""
+        """The split of that name, one of `SPLITS`. Raises DataError where it is not there, empty, or lacks features."""
         if name not in SPLITS:
             raise DataError(f"data set 'jsonl' has no split {name!r}{did_you_mean(name, SPLITS)}")
         if name not in self._made:
@@ -183,7 +192,7 @@ class JsonlDataset:
 
     def _whole(self, name: str) -> Sequence[Annotation]:
         carved = self._options.val is None and "train" in self._files
-        if name == "test" or not carved:
+        if name in ("test", "test_ood") or not carved:
             if name not in self._files:
                 raise DataError(f"data set 'jsonl' has no split {name!r}: no file is given for it; set option {name!r}")
             return self._files[name]

@@ -42,7 +42,9 @@ def budgeted() -> Iterator[Any]:
 
 
 BUDGETED = list(budgeted())
-BACKBONES = [pytest.param(offer.spec, id=name) for name, offer in CATALOG.backbones.items()]
+BACKBONES = [
+    pytest.param(offer.spec, id=name) for name, offer in CATALOG.backbones.items() if offer.spec.reads_features
+]
 
 
 def build(spec: TrimmerSpec, keep_ratio: float, *, rows: int, embedding: int | None = None) -> nn.Module:

@@ -18,7 +18,8 @@ from vmrbench.trim.fill import Adapter, ConcatZero
 from vmrbench.types import Batch, FinerClips
 from vmrbench_plugins.fixed_trimmers import RatioOptions, Uniform
 
-BACKBONES = load_catalog().backbones
+# A query-blind backbone is in no other mode than untrimmed.
+BACKBONES = {name: offer for name, offer in load_catalog().backbones.items() if offer.spec.reads_features}
 WIDTH, INDEX, TEXT = 16, 8, 12
 
 

@@ -14,7 +14,7 @@ from vmrbench.config.options import make_options
 from vmrbench.errors import ConfigError
 
 CATALOG = load_catalog(())
-KINDS = ("dataset", "backbone", "trimmer", "launcher")
+KINDS = ("dataset", "backbone", "trimmer", "launcher", "probe")
 SPECS = {f"{kind}-{name}": offer.spec for kind in KINDS for name, offer in CATALOG.offers(kind).items()}
 
 

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     DATASETS = "datasets"
     ENCODERS = "encoders"
     METRICS = "metrics"
+    PROBES = "probes"
     REPORTERS = "reporters"
     LAUNCHERS = "launchers"
 

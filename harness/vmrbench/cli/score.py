@@ -11,6 +11,7 @@ import typer
 
 from vmrbench.cli.annotation_options import Defects, Flavour, defect_policy, flavour_options
 from vmrbench.cli.arguments import AsJson
+from vmrbench.errors import ConfigError
 
 
 def score(
@@ -23,6 +24,13 @@ def score(
     against: Annotated[Path | None, typer.Option("--against", help="Another file, compared query by query.")] = None,
     train: Annotated[
         Path | None, typer.Option("--train", help="Annotations that the query-blind window is fitted on.")
+    ] = None,
+    ood: Annotated[
+        list[Path] | None,
+        typer.Option("--ood", help="The same system on a test split unlike train; one for each FILE, in their order."),
+    ] = None,
+    ood_annotations: Annotated[
+        Path | None, typer.Option("--ood-annotations", help="The true windows of that split, in any flavour.")
     ] = None,
     only_sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Only the table of other conventions, one column a file.")
@@ -37,16 +45,28 @@ def score(
     from vmrbench.score.scoring import assess
 
     rules, options, policy = get_protocol(protocol), flavour_options(flavour), defect_policy(defects)
+    _check_ood(predictions, ood, ood_annotations)
     truth = read_annotations(annotations, options=options, policy=policy)
     if only_sensitivity:
         _sensitivity(predictions, truth, rules, as_json)
         return
     fitting = None if train is None else read_annotations(train, options=options, policy=policy)
-    found = [assess(path, truth, rules, against=against, train=fitting) for path in predictions]
+    other = None if ood_annotations is None else read_annotations(ood_annotations, options=options, policy=policy)
+    found = [
+        assess(path, truth, rules, against=against, train=fitting, ood=None if other is None else (unlike, other))
+        for path, unlike in zip(predictions, ood or predictions, strict=True)
+    ]
     if as_json:
         _print_json([each.to_json() for each in found])
     else:
         typer.echo("\n".join(each.to_markdown() for each in found), nl=False)
+
+
+def _check_ood(predictions: list[Path], ood: list[Path] | None, annotations: Path | None) -> None:
+    if (annotations is None) != (not ood):
+        raise ConfigError("--ood and --ood-annotations: found one of them; give both, or leave both out")
+    if ood and len(ood) != len(predictions):
+        raise ConfigError(f"--ood: found {len(ood)} files for {len(predictions)}; give one for each FILE, in order")
 
 
 def _sensitivity(paths: list[Path], truth: Any, rules: Any, as_json: bool) -> None:

@@ -114,6 +114,19 @@ class TrimmerEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeEntry:
+    """A probe of the sweep; `options` is the filled options object of `offer.spec`."""
+
+    id: str
+    offer: Offer
+    options: Any
+
+    def identity(self) -> dict[str, Any]:
+        """Name, revision and options."""
+        return _entry_identity(self.offer, self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """What is trained, predicted and measured as one; `train` has the overrides of its entries merged in."""
 
@@ -128,6 +141,7 @@ class Cell:
     precision: str
     limit: int | None
     compile: bool = False
+    probes: tuple[ProbeEntry, ...] = ()
 
     @property
     def id(self) -> str:
@@ -151,6 +165,8 @@ class Cell:
             "protocol": self.protocol,
             # Came later: runs that were stored without it stay what they are.
             **({"compile": True} if self.compile else {}),
+            # By id, which is how a record names what came of them.
+            **({"probes": {probe.id: probe.identity() for probe in self.probes}} if self.probes else {}),
         }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmrbench.config.cells import BackboneEntry, Cell, DatasetEntry, TrimmerEntry
+from vmrbench.config.cells import BackboneEntry, Cell, DatasetEntry, ProbeEntry, TrimmerEntry
 from vmrbench.config.options import make_options, merged, resolve_paths
 from vmrbench.config.training import resolve_training
 from vmrbench.errors import ConfigError, DataError
@@ -26,14 +27,19 @@ def resolve_cells(config: SweepConfig, catalog: Catalog) -> list[Cell]:
     datasets = [_dataset(config, catalog, number, item) for number, item in enumerate(file.datasets)]
     backbones = [_backbone(config, catalog, number, item) for number, item in enumerate(file.backbones)]
     trimmers = [_trimmer(config, catalog, number, item) for number, item in enumerate(file.trimmers)]
+    probes = tuple(_probe(config, catalog, number, item) for number, item in enumerate(file.probes))
     seeds = [seed for seed in file.seeds if config.chosen("seed", str(seed))]
+    arms = [
+        (b, backbone, t, trimmer)
+        for b, backbone in enumerate(backbones)
+        for t, trimmer in _trimmers_of(config, catalog, backbone, ("backbones", b), trimmers)
+    ]
     cells = []
-    for dataset, (b, backbone), (t, trimmer), seed in product(
-        datasets, enumerate(backbones), enumerate(trimmers), seeds
-    ):
+    for dataset, (b, backbone, t, trimmer), seed in product(datasets, arms, seeds):
         labels = {"dataset": dataset.id, "backbone": backbone.id, "trimmer": trimmer.id}
         if all(config.chosen(kind, label) for kind, label in labels.items()):
-            cell = _cell(config, dataset, backbone, trimmer, seed, resolve_training(config, backbone, b, t))
+            train = resolve_training(config, backbone, b, t)
+            cell = replace(_cell(config, dataset, backbone, trimmer, seed, train), probes=probes)
             _check_frozen(config, cell, ("trimmers", t, "freeze_backbone"))
             cells.append(cell)
     return cells
@@ -44,6 +50,29 @@ def resolve_launcher(config: SweepConfig, catalog: Catalog) -> tuple[Offer, Any]
     item = config.file.launcher
     offer = _pick(config, catalog, "launcher", item, ("launcher",))
     return offer, _options(config, offer, item.options, None, ("launcher",))
+
+
+def _trimmers_of(
+    config: SweepConfig, catalog: Catalog, backbone: BackboneEntry, path: KeyPath, trimmers: Sequence[TrimmerEntry]
+) -> list[tuple[int, TrimmerEntry]]:
+    """The trimmers a backbone is combined with: all of them, or for a query-blind one the first that trims nothing."""
+    numbered = list(enumerate(trimmers))
+    if backbone.offer.spec.reads_features:
+        return numbered
+    whole = [pair for pair in numbered if pair[1].offer.spec.input == "fine"]
+    if not whole:
+        known = ", ".join(repr(name) for name, offer in catalog.trimmers.items() if offer.spec.input == "fine")
+        raise ConfigError(
+            f"{config.document.where(path)}: backbone {backbone.id!r} reads no features, so that nothing can be "
+            f"trimmed, and none of the trimmers leaves the video whole; list one that does: {known}"
+        )
+    return whole[:1]
+
+
+def _probe(config: SweepConfig, catalog: Catalog, number: int, item: Item) -> ProbeEntry:
+    path = ("probes", number)
+    offer = _pick(config, catalog, "probe", item, path)
+    return ProbeEntry(id=item.label, offer=offer, options=_options(config, offer, item.options, None, path))
 
 
 def _cell(

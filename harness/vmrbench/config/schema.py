@@ -101,6 +101,10 @@ class TrimmerItem(Item):
     )
 
 
+class ProbeItem(Item):
+    """A probe of every cell: it predicts once more with changed inputs."""
+
+
 class LauncherItem(_Part):
     """Where cells run."""
 
@@ -132,6 +136,9 @@ class SweepFile(_Part):
     datasets: Annotated[list[DatasetItem], Field(min_length=1)]
     backbones: Annotated[list[BackboneItem], Field(min_length=1)]
     trimmers: Annotated[list[TrimmerItem], Field(min_length=1)]
+    probes: Annotated[
+        list[ProbeItem], Field(description="Changed inputs that every cell predicts too; see `vmrbench ls probes`.")
+    ] = []
     limit: Annotated[
         Count | None, Field(description="Largest number of queries a split; stamps results NOT REPORTABLE.")
     ] = None

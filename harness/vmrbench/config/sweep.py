@@ -131,6 +131,7 @@ def load_config(
         hint = did_you_mean(config.file.protocol, PROTOCOLS)
         raise ConfigError(f"{document.where(('protocol',))}: no protocol is named {config.file.protocol!r}{hint}")
     _check_metrics(config.file, document)
+    _check_unique("probe", [item.label for item in config.file.probes], document)
     for kind, labels in labels_of(config.file).items():
         _check_unique(kind, labels, document)
         _check_chosen(kind, labels, config)

@@ -103,6 +103,12 @@ def unit_costs(facts: DatasetFacts, encoders: Mapping[str, EncoderSpec], *, read
     return UnitCosts(text=_sum_of([facts.text], encoders), index=index, encode=_sum_of([facts.clips], encoders))
 
 
+def no_features() -> UnitCosts:
+    """Unit costs of an arm that is shown no features at all: nothing is encoded for it, which is a count of 0."""
+    nothing = StageCost(value=0.0, basis="counted", reason="this arm reads no features")
+    return UnitCosts(text=nothing, index=nothing, encode=nothing)
+
+
 def encoder_names(group: FeatureFacts) -> list[str]:
     """The encoders of a feature group: `slowfast+clip_b32` stands for features of two encoders side by side."""
     return group.encoder.split("+")

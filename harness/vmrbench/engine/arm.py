@@ -16,7 +16,7 @@ from vmrbench.parts.suppression import Suppression, suppress
 from vmrbench.postprocess import MOST_MOMENTS
 from vmrbench.protocols import Backbone, ClipAccess, Distillable, SharesEncoder, Trimmer
 from vmrbench.specs import Apply
-from vmrbench.trim.access import CountingAccess, withhold_clips
+from vmrbench.trim.access import CountingAccess, withhold_clips, withhold_features
 from vmrbench.trim.axis import axis_to_seconds
 from vmrbench.trim.fill import Fill, index_of
 from vmrbench.trim.gather import TakenRows, kept_rows, targets_on_timeline
@@ -77,6 +77,7 @@ class Arm(nn.Module):
         windows: how they are cut and merged.
         freeze_backbone: the backbone keeps its weights, bit for bit, and does not drop out in training.
         train_ratios: keep ratios that training draws from, empty where it keeps to that of the trimmer's options.
+        reads_features: of the backbone's spec. Where it is False no clip is kept and the backbone is shown none.
     """
 
     def __init__(
@@ -91,10 +92,11 @@ class Arm(nn.Module):
         windows: WindowConfig | None = None,
         freeze_backbone: bool = False,
         train_ratios: Sequence[float] = (),
+        reads_features: bool = True,
     ) -> None:
         super().__init__()
         self.train_ratios = tuple(train_ratios)
-        self.reads_labels, self.index_channels = reads_labels, index_channels
+        self.reads_labels, self.index_channels, self.reads_features = reads_labels, index_channels, reads_features
         self.mode, self._frozen = apply, freeze_backbone
         self.windows = (windows or WindowConfig()) if apply == "windows" else None
         self.progress = 1.0
@@ -130,6 +132,8 @@ class Arm(nn.Module):
 
     def select(self, batch: Batch, access: CountingAccess) -> TrimDecision:
         """The trimmer's decision; it sees no expensive features but through `access`, labels only if it must."""
+        if not self.reads_features:
+            return TrimDecision(keep=torch.zeros_like(batch.clip_mask), most=0)
         shown = withhold_clips(self.own_index(batch))
         if not (self.training or self.reads_labels):
             shown = replace(shown, moments=None)
@@ -177,7 +181,8 @@ class Arm(nn.Module):
         )
 
     def _shown(self, rows: Batch) -> Batch:
-        return rows if self.training else replace(rows, moments=None)
+        shown = rows if self.training else replace(rows, moments=None)
+        return shown if self.reads_features else withhold_features(shown)
 
     def moments(self, result: ArmResult) -> tuple[Tensor, Tensor]:
         """Seconds [B, Q, 2] and scores [B, Q] of a result."""

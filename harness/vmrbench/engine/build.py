@@ -74,6 +74,7 @@ def build_arm(
         windows=windows,
         freeze_backbone=freeze_backbone,
         train_ratios=train_ratios,
+        reads_features=backbone[0].reads_features,
     )
 
 

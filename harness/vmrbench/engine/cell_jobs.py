@@ -13,8 +13,11 @@ from vmrbench.catalog import Catalog, load_catalog
 from vmrbench.config.cells import Cell
 from vmrbench.config.sweep import SweepConfig
 from vmrbench.engine.diagnostics import holds_shuffled
-from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
+from vmrbench.engine.identity_keys import StageKeys, ood_key, probe_key, run_key, stage_keys
+from vmrbench.engine.ood import make_ood
+from vmrbench.engine.probing import make_probe
 from vmrbench.engine.record import describe_cell, make_record, record_is_current
+from vmrbench.engine.splits import has_ood
 from vmrbench.engine.stages import (
     make_backbone_macs,
     make_base,
@@ -153,6 +156,10 @@ def _cell_job(context: Context, cell_id: str) -> None:
     store.ensure("train", keys.train, lambda folder: make_train(cell, store, folder, keys), resume=True)
     predict = partial(make_predict, cell, store, keys)
     predicted = store.ensure("predict", keys.predict, predict, usable=holds_shuffled)
+    if has_ood(cell):
+        store.ensure("predict", ood_key(keys.predict), partial(make_ood, cell, store, keys))
+    for changed in cell.probes:
+        store.ensure("predict", probe_key(changed, keys.predict), partial(make_probe, cell, changed, store, keys))
     backbone_macs = store.ensure("cost", keys.backbone_macs, lambda folder: make_backbone_macs(cell, folder))
     store.ensure("cost", keys.macs, lambda folder: make_macs(cell, backbone_macs, predicted, folder))
     if cell.cost.memory and not cell.trimmer.rows_vary:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vmrbench.catalog import Catalog
 from vmrbench.config.cells import Cell
 from vmrbench.cost.by_queries import QueryCurve, cost_by_queries
-from vmrbench.cost.stages import QueryUse, StageReport, UnitCosts, cost_stages, unit_costs
+from vmrbench.cost.stages import QueryUse, StageReport, UnitCosts, cost_stages, no_features, unit_costs
 from vmrbench.engine.build import index_groups
 from vmrbench.trim.fill import INDEX_FILLS
 
@@ -67,6 +67,8 @@ def _seen(queries: pd.DataFrame, counted: list[dict[str, int]]) -> list[int]:
 
 
 def _units(cell: Cell, catalog: Catalog) -> UnitCosts:
+    if not cell.backbone.offer.spec.reads_features:
+        return no_features()
     encoders = {name: offer.spec for name, offer in catalog.encoders.items()}
     spec, facts = cell.trimmer.offer.spec, cell.dataset.built.facts
     read = {name: facts.index[name] for name in index_groups(facts, cell.trimmer.options)}

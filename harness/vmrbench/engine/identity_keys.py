@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vmrbench.config.cells import Cell
+from vmrbench.config.cells import Cell, ProbeEntry
 from vmrbench.identity import fingerprint
 
 # Raised when the engine itself changes what a stage gives.
@@ -57,6 +57,16 @@ def stage_keys(cell: Cell, machine: str) -> StageKeys:
             {"macs": fingerprint(arm), "machine": machine, "precision": cell.precision, "device": cell.device}
         ),
     )
+
+
+def probe_key(probe: ProbeEntry, predict: str) -> str:
+    """Identity of what a cell predicts under a probe. predict: key of its predictions without one."""
+    return fingerprint({"predict": predict, "probe": probe.identity()})
+
+
+def ood_key(predict: str) -> str:
+    """Identity of what a cell predicts out of the distribution of train. predict: key of its other predictions."""
+    return fingerprint({"predict": predict, "split": "test_ood"})
 
 
 def run_key(cell: Cell) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from vmrbench.protocols import Split
 from vmrbench.types import Annotation, Sample
@@ -30,6 +31,34 @@ class ShuffledQueries:
     @property
     def annotations(self) -> Sequence[Annotation]:
         """The unchanged annotations: the truth stays where it was."""
+        return self._split.annotations
+
+
+class ZeroedVideo:
+    """A split in which every video is zero: expensive features, index and finer clips; times and query stay.
+
+    A model that survives it finds moments by the sentence and the length of the video alone.
+    """
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, position: int) -> Sample:
+        sample = self._split[position]
+        finer = sample.finer
+        return replace(
+            sample,
+            clips=torch.zeros_like(sample.clips),
+            index=None if sample.index is None else torch.zeros_like(sample.index),
+            finer=None if finer is None else replace(finer, clips=torch.zeros_like(finer.clips)),
+        )
+
+    @property
+    def annotations(self) -> Sequence[Annotation]:
+        """The unchanged annotations."""
         return self._split.annotations
 
 

@@ -17,7 +17,9 @@ from vmrbench.engine.adaptive_budget import read_calibration
 from vmrbench.engine.charging import charge, charge_by_queries
 from vmrbench.engine.diagnostics import diagnose, with_selection
 from vmrbench.engine.identity_keys import StageKeys, run_key
-from vmrbench.engine.splits import REPORTED, split_of, stamps_of
+from vmrbench.engine.ood import describe_ood, score_ood
+from vmrbench.engine.probing import describe_probes, with_probes
+from vmrbench.engine.splits import REPORTED, has_ood, split_of, stamps_of
 from vmrbench.engine.stages import COMPILED, LOG, MACS, PREDICTIONS, read_queries
 from vmrbench.identity import identity_of_options
 from vmrbench.protocol.published import get_protocol
@@ -27,14 +29,15 @@ from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import read_predictions
 from vmrbench.store import FORMAT, Stage, Store, WallTime, read_json, read_record, read_wall_time, write_record
 
-RECORD, PER_QUERY = "record.json", "per_query.parquet"
+RECORD, PER_QUERY, PER_QUERY_OOD = "record.json", "per_query.parquet", "per_query_ood.parquet"
 
 
 def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, folder: Path) -> None:
     """Score the stored predictions of a cell, charge its cost, and write record and per-query table into `folder`."""
     predicted = store.path("predict", keys.predict)
-    scores = with_selection(cell, _score(cell, predicted), predicted)
+    scores = with_probes(cell, with_selection(cell, _score(cell, predicted), predicted), store, keys)
     queries = read_queries(predicted)
+    ood = score_ood(cell, store, keys) if has_ood(cell) else None
     log = read_json(store.path("train", keys.train) / LOG)
     adaptive = cell.trimmer.adaptive_budget
     record = {
@@ -53,9 +56,13 @@ def make_record(cell: Cell, catalog: Catalog, store: Store, keys: StageKeys, fol
         **({"calibration": read_calibration(predicted)} if adaptive else {}),
         "diagnostics": diagnose(cell, scores, predicted),
         "scores": _intervals(cell, scores),
+        **({"probes": describe_probes(cell, scores)} if cell.probes else {}),
+        **({} if ood is None else {"ood": describe_ood(cell, scores, ood)}),
         "cost": _cost(cell, catalog, store, keys, queries),
         "wall_seconds": _wall_seconds(cell, store, keys),
     }
+    if ood is not None:
+        ood.to_parquet(folder / PER_QUERY_OOD, index=False)
     scores.to_parquet(folder / PER_QUERY, index=False)
     write_record(folder / RECORD, record)
 
@@ -94,7 +101,8 @@ def _entry(label: str, offer: Offer, options: Any) -> dict[str, Any]:
 
 
 def _offers(cell: Cell) -> dict[str, Offer]:
-    return {"dataset": cell.dataset.offer, "backbone": cell.backbone.offer, "trimmer": cell.trimmer.offer}
+    arm = {"dataset": cell.dataset.offer, "backbone": cell.backbone.offer, "trimmer": cell.trimmer.offer}
+    return arm | {f"probe {probe.id}": probe.offer for probe in cell.probes}
 
 
 def _origin(offer: Offer) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import torch
 
 from vmrbench.config.cells import Cell
 from vmrbench.errors import DataError
-from vmrbench.protocols import OffersFiner, Split
+from vmrbench.protocols import OffersFiner, OffersOod, Split
 from vmrbench.types import Annotation, FinerClips, Sample
 
-REPORTED, SELECTION = "test", "val"
+REPORTED, SELECTION, OOD = "test", "val", "test_ood"
 LIMIT_STAMP = "NOT REPORTABLE: every split is limited to {} queries"
 # They may have seen the test split.
 GIVEN_STAMP = "GIVEN WEIGHTS: {} starts from {} (sha256 {}); what they were trained on is not known here"
@@ -104,9 +104,19 @@ def is_trained(cell: Cell) -> bool:
 
 def needed_splits(cell: Cell) -> tuple[str, ...]:
     """Names of the splits that a cell reads."""
-    if is_trained(cell):
-        return "train", SELECTION, REPORTED
-    return (SELECTION, REPORTED) if cell.trimmer.adaptive_budget else (REPORTED,)
+    tests = (REPORTED, OOD) if has_ood(cell) else (REPORTED,)
+    learns = cell.backbone.offer.spec.learns
+    if learns == "annotations":
+        return ("train", *tests)
+    if learns == "epochs" and is_trained(cell):
+        return ("train", SELECTION, *tests)
+    return (SELECTION, *tests) if cell.trimmer.adaptive_budget else tests
+
+
+def has_ood(cell: Cell) -> bool:
+    """Whether the cell's data set has a test split that is unlike train; builds the data set."""
+    built = cell.dataset.built
+    return isinstance(built, OffersOod) and built.has_ood
 
 
 def stamps_of(cell: Cell) -> tuple[str, ...]:
@@ -115,5 +125,6 @@ def stamps_of(cell: Cell) -> tuple[str, ...]:
     weights = cell.backbone.weights
     given = () if weights is None else (GIVEN_STAMP.format(cell.backbone.id, weights.path.name, weights.sha256[:12]),)
     # A trimmer that learns is untrained whatever the backbone starts from.
-    whole = is_trained(cell) or (weights is not None and cell.trimmer.offer.spec.train == "none")
+    ready = weights is not None or cell.backbone.offer.spec.learns != "epochs"
+    whole = is_trained(cell) or (ready and cell.trimmer.offer.spec.train == "none")
     return (*cell.dataset.built.facts.stamps, *limited, *given, *(() if whole else (UNTRAINED_STAMP,)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ from vmrbench.engine.train import Stage, TrainLog, train
 from vmrbench.engine.weights import load_weights, save_weights, start_from
 from vmrbench.launch.jobs import say_stage
 from vmrbench.protocol.published import get_protocol
-from vmrbench.protocols import Fitted, Split
+from vmrbench.protocols import Fitted, LearnsFromAnnotations, Split
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import write_predictions
 from vmrbench.store import Store, read_json, write_json
@@ -81,7 +82,13 @@ def _build(cell: Cell, *, freeze_backbone: bool) -> Arm:
 def untrimmed_arm(cell: Cell) -> Arm:
     """The same backbone and fill with every clip kept, untrained: what is trained first."""
     arm = _build(cell, freeze_backbone=False)
-    return Arm(WholeVideo(), arm.fill, arm.backbone, index_channels=arm.index_channels)
+    return Arm(
+        WholeVideo(),
+        arm.fill,
+        arm.backbone,
+        index_channels=arm.index_channels,
+        reads_features=arm.reads_features,
+    )
 
 
 def trained_arm(cell: Cell, store: Store, keys: StageKeys) -> Arm:
@@ -103,6 +110,8 @@ def make_base(cell: Cell, folder: Path, key: str) -> None:
     """Train the untrimmed model for the base epochs, from given weights where there are any."""
     arm = untrimmed_arm(cell)
     load_given(arm.backbone, cell)
+    if cell.backbone.offer.spec.learns == "annotations":
+        cast(LearnsFromAnnotations, arm.backbone).fit_annotations(split_of(cell, "train").annotations)
     _train(cell, arm.to(resolve_device(cell.device)), folder, name=f"base-{key[:12]}", epochs=cell.train.base_epochs)
 
 
@@ -199,22 +208,28 @@ def read_queries(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / QUERIES)
 
 
+def predict_changed(cell: Cell, arm: Arm, split: Split, device: torch.device) -> SplitPredictions:
+    """Predictions of an arm as its cell makes them, on the reported split or a changed one of as many samples."""
+    return predict_split(
+        arm,
+        split,
+        batch_size=cell.train.eval_batch_size,
+        device=device,
+        precision=cell.precision,
+        buckets=cell.train.length_buckets,
+        plan=cell.trimmer.plan,
+    )
+
+
 def _predict_twice(cell: Cell, arm: Arm, device: torch.device, folder: Path) -> None:
     split = split_of(cell, REPORTED, finer=arm.finer)
-    options = {
-        "batch_size": cell.train.eval_batch_size,
-        "device": device,
-        "precision": cell.precision,
-        "buckets": cell.train.length_buckets,
-        "plan": cell.trimmer.plan,
-    }
     say_stage("predict")
-    done = predict_split(arm, split, **options)  # type: ignore[arg-type]  # mypy reads the dict as one type
+    done = predict_changed(cell, arm, split, device)
     write_predictions(folder / PREDICTIONS, done.predictions, split.annotations)
     _write_queries(done, folder / QUERIES)
     write_sample_scores(done.scores, split.annotations, folder / SAMPLE_SCORES)
     say_stage("predict with shuffled queries")
-    shuffled = predict_split(arm, ShuffledQueries(split, cell.seed), **options)  # type: ignore[arg-type]  # as above
+    shuffled = predict_changed(cell, arm, ShuffledQueries(split, cell.seed), device)
     protocol = get_protocol(cell.protocol)
     table = score_predictions(shuffled.predictions, split.annotations, protocol)
     write_json(folder / SHUFFLED, {name: float(table[name].mean()) for name in table.select_dtypes("number")})

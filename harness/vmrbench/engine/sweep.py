@@ -114,8 +114,7 @@ def _check_data(cells: Sequence[Cell]) -> None:
 
     Given weights are held against the widths of the data, and finer clips are read where windows need them.
     """
-    needed = {(cell.dataset.id, name): cell for cell in cells for name in needed_splits(cell)}
-    for (_, name), cell in needed.items():
+    for cell, name in {(c.dataset.id, name): (c, name) for c in cells for name in needed_splits(c)}.values():
         split_of(cell, name)
     for cell in {(cell.dataset.id, cell.trimmer.finer): cell for cell in cells if cell.trimmer.finer}.values():
         split_of(cell, REPORTED, finer=cell.trimmer.finer)[0]

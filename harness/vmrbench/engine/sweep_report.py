@@ -18,9 +18,9 @@ from vmrbench.cost.stages import encoder_names
 from vmrbench.engine.cell_jobs import Context
 from vmrbench.engine.identity_keys import run_key
 from vmrbench.engine.latency_session import stored_latencies
-from vmrbench.engine.record import PER_QUERY, RECORD, describe_cell
+from vmrbench.engine.record import PER_QUERY, PER_QUERY_OOD, RECORD, describe_cell
 from vmrbench.engine.sample_strips import describe_samples
-from vmrbench.engine.splits import REPORTED, is_trained, split_of
+from vmrbench.engine.splits import OOD, REPORTED, has_ood, needed_splits, split_of
 from vmrbench.protocol.convention import Protocol
 from vmrbench.protocol.published import get_protocol
 from vmrbench.report.build import build_summary, describe_dataset
@@ -51,12 +51,13 @@ def write_report(
         created=created.isoformat(timespec="seconds"),
         argv=("vmrbench", *sys.argv[1:]),
         protocol=protocol,
-        datasets=[_dataset_entry(cell, protocol) for cell in {c.dataset.id: c for c in cells}.values()],
+        datasets=[_dataset_entry(label, cells, protocol) for label in dict.fromkeys(c.dataset.id for c in cells)],
         encoders=_encoders(catalog, cells),
         machine=machine,
         versions={"vmrbench": __version__, **machine["libraries"]},
         expected=[describe_cell(cell) for cell in cells],
         label_readers=sorted({cell.trimmer.offer.spec.name for cell in cells if cell.trimmer.offer.spec.reads_labels}),
+        query_blind=sorted({c.backbone.offer.spec.name for c in cells if not c.backbone.offer.spec.reads_features}),
     )
     path = summary_path(context.config)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +93,8 @@ def _finished(context: Context, cells: Sequence[Cell]) -> list[FinishedRun]:
             record = read_record(folder / RECORD) | {"cell": describe_cell(cell)}
             latency = latencies.get((cell.dataset.id, cell.backbone.id, cell.trimmer.id))
             record["cost"]["latency_ms"] = latency or {"p50": None, "reason": "not measured"}
-            runs.append(FinishedRun(record=record, per_query=pd.read_parquet(folder / PER_QUERY)))
+            ood = pd.read_parquet(folder / PER_QUERY_OOD) if has_ood(cell) else None
+            runs.append(FinishedRun(record=record, per_query=pd.read_parquet(folder / PER_QUERY), per_query_ood=ood))
         elif failure is not None:
             runs.append(FinishedRun(record=_failed_record(cell, failure), per_query=None))
     return runs
@@ -103,8 +105,10 @@ def _failed_record(cell: Cell, failure: str) -> dict[str, Any]:
     return {"run_id": run_key(cell)[:16], "cell": describe_cell(cell), "status": "INVALID", "reasons": [last]}
 
 
-def _dataset_entry(cell: Cell, protocol: Protocol) -> DatasetEntry:
-    train = split_of(cell, "train").annotations if is_trained(cell) else None
+def _dataset_entry(label: str, cells: Sequence[Cell], protocol: Protocol) -> DatasetEntry:
+    mine = [cell for cell in cells if cell.dataset.id == label]
+    cell = mine[0]
+    train = split_of(cell, "train").annotations if any("train" in needed_splits(c) for c in mine) else None
     test = split_of(cell, REPORTED)
     return describe_dataset(
         cell.dataset.id,
@@ -114,6 +118,7 @@ def _dataset_entry(cell: Cell, protocol: Protocol) -> DatasetEntry:
         test.annotations,
         protocol,
         describe_samples(test),
+        split_of(cell, OOD).annotations if has_ood(cell) else None,
     )
 
 

@@ -14,6 +14,7 @@ from vmrbench.report.summary import (
     DatasetEntry,
     EncoderEntry,
     MetricEntry,
+    OodEntry,
     ProtocolEntry,
     Row,
     SampleEntry,
@@ -46,6 +47,7 @@ def build_summary(
     metrics: Sequence[MetricSpec] | None = None,
     stamps: Sequence[str] = (),
     label_readers: Collection[str] = (),
+    query_blind: Collection[str] = (),
 ) -> SweepSummary:
     """Aggregate runs over seeds and compare every arm with its untrimmed reference.
 
@@ -60,6 +62,7 @@ def build_summary(
         metrics: what the per-query columns are; the protocol's own by default.
         stamps: lines beside every number, besides those of data sets and records.
         label_readers: names of trimmers that read labels: shown as ceilings and kept off the Pareto front.
+        query_blind: names of backbones that read neither video nor query: floors that every other arm is held against.
 
     Raises:
         DataError: the runs of one arm do not hold the same queries.
@@ -67,7 +70,7 @@ def build_summary(
     chosen = protocol_metrics(protocol) if metrics is None else tuple(metrics)
     names = [metric.name for metric in chosen]
     headline = HEADLINE if HEADLINE in names else names[0]
-    rows = _rows(runs, expected, names, headline, protocol, label_readers)
+    rows = _rows(runs, expected, names, headline, protocol, label_readers, query_blind)
     every_stamp = [*stamps, *(s for entry in datasets for s in entry.stamps), *(s for row in rows for s in row.stamps)]
     return SweepSummary(
         name=name,
@@ -101,6 +104,7 @@ def describe_dataset(
     test: Sequence[Annotation],
     protocol: Protocol,
     samples: Sequence[SampleEntry] = (),
+    ood: Sequence[Annotation] | None = None,
 ) -> DatasetEntry:
     """What the report says of a data set: facts, counts of the scored split, and query-blind floors.
 
@@ -121,6 +125,20 @@ def describe_dataset(
         queries_per_video=len(test) / videos,
         floors=floors(train, test, protocol),
         samples=tuple(samples),
+        ood=None if ood is None else _ood_entry(train, test, ood, protocol),
+    )
+
+
+def _ood_entry(
+    train: Sequence[Annotation] | None, iid: Sequence[Annotation], ood: Sequence[Annotation], protocol: Protocol
+) -> OodEntry:
+    sources = {source_video(annotation) for annotation in ood}
+    return OodEntry(
+        n_queries=len(ood),
+        n_videos=len({annotation.video_id for annotation in ood}),
+        n_sources=len(sources),
+        shared_sources=len(sources & {source_video(annotation) for annotation in iid}),
+        floors=floors(train, ood, protocol),
     )
 
 
@@ -131,6 +149,7 @@ def _rows(
     headline: str,
     protocol: Protocol,
     label_readers: Collection[str],
+    query_blind: Collection[str],
 ) -> tuple[Row, ...]:
     """One row an arm, in the order of the expected cells, then of the runs."""
     order = dict.fromkeys([*(cell_key(cell) for cell in expected), *(run.key for run in runs)])
@@ -139,10 +158,30 @@ def _rows(
         for key in order
     }
     return tuple(
-        make_row(found, _reference(arms, key), metrics, protocol, label_readers, _rivals(arms, key), headline)
+        make_row(
+            found,
+            _reference(arms, key),
+            metrics,
+            protocol,
+            label_readers,
+            _rivals(arms, key),
+            headline,
+            query_blind,
+            _floors(arms, key, query_blind),
+        )
         for key, found in arms.items()
         if found
     )
+
+
+def _floors(arms: Arms, key: tuple[str, str, str], query_blind: Collection[str]) -> list[Sequence[FinishedRun]]:
+    """The query-blind arms on the same data set; a floor itself is held against none."""
+    found = [runs for other, runs in arms.items() if runs and other[0] == key[0] and _is_blind(runs, query_blind)]
+    return [] if _is_blind(arms[key], query_blind) else found
+
+
+def _is_blind(runs: Sequence[FinishedRun], query_blind: Collection[str]) -> bool:
+    return bool(runs) and str(runs[0].record["cell"]["backbone"]["name"]) in query_blind
 
 
 def _rivals(arms: Arms, key: tuple[str, str, str]) -> list[Sequence[FinishedRun]]:

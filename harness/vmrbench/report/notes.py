@@ -44,7 +44,7 @@ def detectable_line(summary: SweepSummary, entry: DatasetEntry) -> str:
 def reference_line(rows: Iterable[Row]) -> str:
     """Against what the differences are."""
     used: dict[str | None, list[str]] = {}
-    for row in rows:
+    for row in (row for row in rows if not row.query_blind):
         listed = used.setdefault(row.reference, [])
         if row.backbone not in listed:
             listed.append(row.backbone)

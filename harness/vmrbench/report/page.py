@@ -24,6 +24,7 @@ from vmrbench.report.notes import (
     unmeasured_lines,
 )
 from vmrbench.report.numbers import significant
+from vmrbench.report.ood import ood_parts
 from vmrbench.report.queries_figure import draw_queries
 from vmrbench.report.selection_figure import draw_selection
 from vmrbench.report.selection_tables import queries_table, ratio_table, selection_table
@@ -31,10 +32,12 @@ from vmrbench.report.strip_figure import draw_strips, strip_trimmers
 from vmrbench.report.summary import DatasetEntry, SweepSummary
 from vmrbench.report.tables import (
     accuracy_table,
+    against_floors_table,
     cost_table,
     diagnostics_table,
     floors_table,
     markdown_table,
+    probes_table,
     time_table,
     wall_time_table,
 )
@@ -73,6 +76,12 @@ backbone*; shares of all queries."""
 _MINUTES = """\
 On the clock, other work of the machine included; mean over seeds. Arms of one seed share the base model, which is \
 trained once, and the count of the backbone. The latencies above are not in it."""
+_AGAINST_FLOORS = """\
+Points, paired by query, with their interval. A floor reads neither video nor query, and nothing is encoded for it. An \
+interval that does not lie above 0 tells of no skill beyond where moments usually lie."""
+_PROBES = """\
+The same weights with changed inputs, against the unchanged truth; differences are paired by query. A score that \
+survives does not come from what was changed."""
 _SAMPLES = "chosen by the hash of their ids and not by any result, against the truth"
 _QUERIES = """\
 As the stored selections give it, over the videos that have as many queries; in brackets, where no video has: for \
@@ -161,6 +170,13 @@ def _dataset_section(summary: SweepSummary, entry: DatasetEntry) -> str:
     parts += undrawn_lines(rows, summary.headline)
     parts += ["### Accuracy", accuracy_table(summary, entry.id), detectable_line(summary, entry)]
     parts += budget_parts(summary, entry.id)
+    against = against_floors_table(summary, entry.id)
+    if against:
+        parts += [f"### Against query-blind floors\n\n{_AGAINST_FLOORS}", against]
+    parts += ood_parts(summary, entry)
+    probes = probes_table(summary, entry.id)
+    if probes:
+        parts += [f"### Probes\n\n{_PROBES}", probes]
     parts += ["### Cost: GMACs a query, by stage when cold", cost_table(summary, entry.id)]
     parts += ["### Clips, time, memory", time_table(summary, entry.id)]
     if minutes := wall_time_table(summary, entry.id):

@@ -20,7 +20,7 @@ _FEWEST_SHOWN = 50
 
 def draw_queries(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     """The figure of one data set, one panel a backbone; None where no arm has a curve."""
-    rows = [row for row in summary.rows_of(entry.id) if row.selection.by_queries.macs]
+    rows = [row for row in summary.rows_of(entry.id) if row.selection.by_queries.macs and not row.query_blind]
     if not rows:
         return None
     backbones = list(dict.fromkeys(row.backbone for row in rows))

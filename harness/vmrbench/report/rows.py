@@ -13,18 +13,23 @@ from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
 from vmrbench.report.seed_means import NOT_RECORDED, estimate_of, mean_of, mean_quantity
 from vmrbench.report.selection import selection_of
-from vmrbench.report.summary import Adaptive, Estimate, Latency, Quantity, Row
-from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference
+from vmrbench.report.summary import Adaptive, Estimate, Latency, OodScores, ProbeScores, Quantity, Row
+from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference, unpaired_difference
+from vmrbench.score.per_query import probed
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run record and its per-query scores, which are None where the run failed."""
+    """A run record and its per-query scores, which are None where the run failed.
+
+    per_query_ood: those on the test split that is unlike train, None where there is none.
+    """
 
     record: Record
     per_query: pd.DataFrame | None
+    per_query_ood: pd.DataFrame | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -50,6 +55,8 @@ def make_row(
     label_readers: Collection[str] = (),
     rivals: Sequence[Sequence[FinishedRun]] = (),
     headline: str = "",
+    query_blind: Collection[str] = (),
+    floors: Sequence[Sequence[FinishedRun]] = (),
 ) -> Row:
     """Aggregate the finished runs of one arm.
 
@@ -60,6 +67,8 @@ def make_row(
         protocol: of the intervals.
         label_readers: names of trimmers that read labels.
         rivals: the runs of other arms that this one is compared with, by the metric `headline`.
+        query_blind: names of backbones that read neither video nor query.
+        floors: the runs of each such backbone that this arm is compared with.
 
     Raises:
         DataError: the runs do not hold the same queries.
@@ -93,17 +102,23 @@ def make_row(
         scores=_scores(frames, columns, protocol),
         reference=reference[0].key[2] if reference else None,
         differences=_differences(runs, reference, columns, protocol),
-        rivals={
-            rival[0].key[2]: _differences(runs, rival, [headline], protocol)[headline]
-            for rival in rivals
-            if headline in columns
-        },
+        rivals=_rivals(runs, rivals, headline, protocol) if headline in columns else {},
         selection=selection_of(records, frames, protocol),
         validation=mean_of([_validation(record.get("training") or {}) for record in records]),
         wall_seconds=_stages([record.get("wall_seconds") or {} for record in records]),
+        query_blind=str(cell["backbone"]["name"]) in query_blind,
+        floors={floor[0].key[1]: _differences(runs, floor, columns, protocol) for floor in floors},
+        probes=_probes(records, frames, columns, protocol),
+        ood=_ood(runs, columns, protocol),
         **_diagnostics(records),
         **_costs(records),
     )
+
+
+def _rivals(
+    runs: Sequence[FinishedRun], rivals: Sequence[Sequence[FinishedRun]], headline: str, protocol: Protocol
+) -> dict[str, Estimate]:
+    return {rival[0].key[2]: _differences(runs, rival, [headline], protocol)[headline] for rival in rivals}
 
 
 def budget_of(run: FinishedRun) -> float | None:
@@ -156,7 +171,7 @@ def _costs(records: Sequence[Record]) -> dict[str, Any]:
         "macs_amortised": _stages([cost.get("macs_amortised") or {} for cost in costs]),
         "latency": _latency([cost.get("latency_ms") or {} for cost in costs]),
         "memory_bytes": _most([cost.get("memory_bytes") or {} for cost in costs]),
-        "fvcore_ratio": mean_of([cost.get("fvcore_ratio") for cost in costs]),
+        "fvcore_ratio": _counter_ratio(costs),
         "uncounted_operators": uncounted,
     }
 
@@ -187,6 +202,53 @@ def _differences(
         for name in columns
     }
     return {name: estimate_of(found[name], each[name]) for name in columns}
+
+
+def _probes(
+    records: Sequence[Record], frames: Sequence[pd.DataFrame], columns: Sequence[str], protocol: Protocol
+) -> dict[str, ProbeScores]:
+    """The probes that every run of an arm has been under."""
+    found = {}
+    for probe in records[0].get("probes") or {}:
+        names = {name: probed(name, probe) for name in columns}
+        if not all(column in frame.columns for frame in frames for column in names.values()):
+            continue
+        under = [
+            frame.drop(columns=list(names)).rename(columns={new: name for name, new in names.items()})
+            for frame in frames
+        ]
+        change = [
+            frame.assign(**{name: other[name] - frame[name] for name in columns})
+            for frame, other in zip(frames, under, strict=True)
+        ]
+        found[probe] = ProbeScores(
+            scores=_scores(under, columns, protocol), differences=_scores(change, columns, protocol)
+        )
+    return found
+
+
+def _ood(runs: Sequence[FinishedRun], columns: Sequence[str], protocol: Protocol) -> OodScores | None:
+    """Scores out of the distribution and their gap, over the seeds; None unless every run has them."""
+    pairs = [(run.per_query, run.per_query_ood) for run in runs]
+    iid = [here for here, there in pairs if here is not None and there is not None]
+    ood = [there for here, there in pairs if here is not None and there is not None]
+    if len(ood) < len(runs):
+        return None
+    each = {
+        name: tuple(float(there[name].mean() - here[name].mean()) for here, there in zip(iid, ood, strict=True))
+        for name in columns
+    }
+    gaps = unpaired_difference(average_seeds(ood, columns), average_seeds(iid, columns), columns, protocol)
+    return OodScores(
+        scores=_scores(ood, columns, protocol), gaps={name: estimate_of(gaps[name], each[name]) for name in columns}
+    )
+
+
+def _counter_ratio(costs: Sequence[Mapping[str, Any]]) -> Quantity:
+    """Mean over seeds of fvcore's count over torch's."""
+    if any("fvcore_ratio" in cost and cost["fvcore_ratio"] is None for cost in costs):
+        return Quantity(value=None, reason="no multiply-adds were counted, so there is no ratio")
+    return mean_of([cost.get("fvcore_ratio") for cost in costs])
 
 
 def _stages(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Quantity]:

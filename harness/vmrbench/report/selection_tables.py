@@ -25,6 +25,8 @@ def selection_table(summary: SweepSummary, dataset: str) -> str:
     metric = _metric(summary)
     rows = []
     for row in summary.rows_of(dataset):
+        if row.query_blind:
+            continue
         found = row.selection
         quantiles = [found.kept_quantiles.get(name, Quantity(value=None)) for name in ("p10", "p50", "p90")]
         rows.append(
@@ -77,7 +79,7 @@ def ratio_table(summary: SweepSummary, dataset: str) -> str:
 
 def queries_table(summary: SweepSummary, dataset: str) -> str:
     """GMACs a query by queries per video, and where trimming stops paying; empty where nothing is known."""
-    found = summary.rows_of(dataset)
+    found = [row for row in summary.rows_of(dataset) if not row.query_blind]
     if not any(row.selection.by_queries.macs for row in found):
         return ""
     rows = []

@@ -130,6 +130,22 @@ class Adaptive:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeScores:
+    """Scores of an arm whose inputs a probe changed, and the paired difference to its own, by metric."""
+
+    scores: Mapping[str, Estimate]
+    differences: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OodScores:
+    """Scores of an arm on the test split that is unlike train, and their gap to those on the other one, by metric."""
+
+    scores: Mapping[str, Estimate]
+    gaps: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One (data set, backbone, trimmer), aggregated over its seeds.
 
@@ -140,7 +156,9 @@ class Row:
     plan: `query`, or how one set of clips was chosen for all queries of a video; train_ratios: the keep ratios that
     training drew from, empty where it kept to that of `options`; adaptive: None where the budget is exact;
     validation: percent, of the epoch that was kept;
-    wall_seconds: by stage (`base`, `train`, `predict`, `cost`), on whatever machine made it.
+    wall_seconds: by stage (`base`, `train`, `predict`, `cost`), on whatever machine made it;
+    query_blind: a floor, which reads neither video nor query; floors: by id of a query-blind backbone, the differences
+    to it, by metric; probes: by id.
     """
 
     dataset: str
@@ -182,6 +200,10 @@ class Row:
     validation: Quantity = _UNRECORDED
     train_ratios: tuple[float, ...] = ()
     adaptive: Adaptive | None = None
+    query_blind: bool = False
+    floors: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    probes: Mapping[str, ProbeScores] = field(default_factory=dict)
+    ood: OodScores | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +214,17 @@ class SampleEntry:
     sentence: str
     moments: tuple[tuple[float, float], ...]
     edges: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OodEntry:
+    """The test split that is unlike train; shared_sources: source videos that are in the other test split too."""
+
+    n_queries: int
+    n_videos: int
+    n_sources: int
+    shared_sources: int
+    floors: Floors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +245,7 @@ class DatasetEntry:
     queries_per_video: float
     floors: Floors
     samples: tuple[SampleEntry, ...] = ()
+    ood: OodEntry | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

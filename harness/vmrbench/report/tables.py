@@ -40,6 +40,39 @@ def accuracy_table(summary: SweepSummary, dataset: str) -> str:
     return markdown_table(headers, rows, words=2)
 
 
+def against_floors_table(summary: SweepSummary, dataset: str) -> str:
+    """Every arm against every query-blind backbone, by the headline metric; empty where the sweep has none."""
+    found = [row for row in summary.rows_of(dataset) if row.floors]
+    floors = dict.fromkeys(name for row in found for name in row.floors)
+    headers = ["backbone", "trimmer", *(f"{summary.headline} − `{name}`" for name in floors)]
+    rows = [
+        [
+            *names_of(row),
+            *(with_interval(row.floors.get(name, {}).get(summary.headline), signed=True) for name in floors),
+        ]
+        for row in found
+    ]
+    return markdown_table(headers, rows, words=2) if rows else ""
+
+
+def probes_table(summary: SweepSummary, dataset: str) -> str:
+    """What every arm scores under every probe, and the difference to its own input; empty without probes."""
+    headline = summary.headline
+    rows = [
+        [
+            *names_of(row),
+            probe,
+            with_interval(found.scores.get(headline)),
+            with_interval(found.differences.get(headline), signed=True),
+        ]
+        for row in summary.rows_of(dataset)
+        for probe, found in row.probes.items()
+    ]
+    unit = unit_of_difference(summary.metrics[headline])
+    headers = ["backbone", "trimmer", "probe", f"{headline} under it", f"difference to its own input, {unit}"]
+    return markdown_table(headers, rows, words=3) if rows else ""
+
+
 def cost_table(summary: SweepSummary, dataset: str) -> str:
     """Multiply-adds of a query by stage when nothing is cached, and its totals cold and amortised over the video."""
     found = summary.rows_of(dataset)
@@ -132,6 +165,8 @@ def floors_table(entry: DatasetEntry) -> str:
                 *(f"{floors.constant[n]:.1f}<br>{windows[n]}" for n in names),
             ]
         )
+    if floors.prior is not None:
+        rows.append(["moment drawn from train, expected", *(f"{floors.prior[name]:.1f}" for name in names)])
     rows.append(["whole video", *(f"{floors.whole_video[name]:.1f}" for name in names)])
     rows.append(["uniformly random window, expected", *(f"{floors.random[name]:.1f}" for name in names)])
     return markdown_table(["answer without looking", *(f"{name}, %" for name in names)], rows, words=1)
@@ -172,6 +207,8 @@ def _without(stages: frozenset[str]) -> str:
 
 
 def _difference(row: Row, estimate: Estimate | None) -> str:
+    if row.query_blind:
+        return "floor"
     if row.reference == row.trimmer:
         return "reference"
     return with_interval(estimate, signed=True)

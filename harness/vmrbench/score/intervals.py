@@ -17,6 +17,8 @@ from vmrbench.protocol.convention import VMRBENCH_V1, Protocol
 from vmrbench.score.moments import Floats
 from vmrbench.score.per_query import SAMPLE, SOURCE, VIDEO
 
+# Low, high and standard error.
+Spread = tuple[float | None, float | None, float | None]
 _DRAWS_AT_ONCE = 2_000_000
 
 
@@ -65,21 +67,10 @@ def bootstrap(
     values = _values(per_query, columns)
     sums, sizes = _clustered(per_query, values, by_query)
     reason = _no_interval(len(sizes), "queries" if by_query else "source videos", protocol)
-    spreads = (
-        [(None, None, None)] * len(columns) if reason else _spreads(_resampled_means(sums, sizes, protocol), protocol)
-    )
-    return {
-        name: Interval(
-            value=float(value),
-            low=low,
-            high=high,
-            standard_error=error,
-            n=len(values),
-            n_clusters=len(sizes),
-            reason=reason,
-        )
-        for name, value, (low, high, error) in zip(columns, values.mean(axis=0), spreads, strict=True)
-    }
+    spreads: Sequence[Spread] = [(None, None, None)] * len(columns)
+    if reason is None:
+        spreads = _spreads(_resampled_means(sums, sizes, protocol), protocol)
+    return _named(columns, values.mean(axis=0), spreads, len(values), len(sizes), reason)
 
 
 def paired_difference(
@@ -91,6 +82,27 @@ def paired_difference(
         DataError: `a` and `b` do not hold the same queries, once each, or a column cannot be used.
     """
     return bootstrap(differences(a, b, columns), columns, protocol)
+
+
+def unpaired_difference(
+    a: pd.DataFrame, b: pd.DataFrame, columns: Sequence[str], protocol: Protocol = VMRBENCH_V1
+) -> dict[str, Interval]:
+    """Mean of `a` less mean of `b`, which hold different queries, with its interval; n and n_clusters are of both.
+
+    The source videos of `a` and those of `b` are resampled apart.
+
+    Raises:
+        DataError: a column is missing, has a NaN, or one of the two holds no query.
+    """
+    tables = [_clustered(frame, _values(frame, columns), by_query=False) for frame in (a, b)]
+    means = [sums.sum(axis=0) / sizes.sum() for sums, sizes in tables]
+    reason = next(filter(None, (_no_interval(len(sizes), "source videos", protocol) for _, sizes in tables)), None)
+    spreads: Sequence[Spread] = [(None, None, None)] * len(columns)
+    if reason is None:
+        here, there = (_resampled_means(*table, protocol, stream) for stream, table in enumerate(tables))
+        spreads = _spreads(here - there, protocol)
+    clusters = sum(len(sizes) for _, sizes in tables)
+    return _named(columns, means[0] - means[1], spreads, len(a) + len(b), clusters, reason)
 
 
 def differences(a: pd.DataFrame, b: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -175,7 +187,18 @@ def _no_interval(clusters: int, kind: str, protocol: Protocol) -> str | None:
     return f"an interval needs at least 2 {kind}, found {clusters}" if clusters < 2 else None
 
 
-def _spreads(resampled: Floats, protocol: Protocol) -> list[tuple[float, float, float]]:
+def _named(
+    columns: Sequence[str], values: Floats, spreads: Sequence[Spread], n: int, clusters: int, reason: str | None
+) -> dict[str, Interval]:
+    return {
+        name: Interval(
+            value=float(value), low=low, high=high, standard_error=error, n=n, n_clusters=clusters, reason=reason
+        )
+        for name, value, (low, high, error) in zip(columns, values, spreads, strict=True)
+    }
+
+
+def _spreads(resampled: Floats, protocol: Protocol) -> list[Spread]:
     """Low, high and standard error of each column. resampled: [R, K]."""
     tail = 50.0 * (1.0 - protocol.confidence)
     low, high = np.percentile(resampled, [tail, 100.0 - tail], axis=0)
@@ -183,9 +206,12 @@ def _spreads(resampled: Floats, protocol: Protocol) -> list[tuple[float, float, 
     return [(float(a), float(b), float(c)) for a, b, c in zip(low, high, error, strict=True)]
 
 
-def _resampled_means(sums: Floats, sizes: Floats, protocol: Protocol) -> Floats:
-    """[R, K] means of resampled clusters. sums: [C, K] per cluster; sizes: [C] queries per cluster."""
-    generator = np.random.default_rng(protocol.seed)
+def _resampled_means(sums: Floats, sizes: Floats, protocol: Protocol, stream: int = 0) -> Floats:
+    """[R, K] means of resampled clusters. sums: [C, K] per cluster; sizes: [C] queries per cluster.
+
+    stream: another number draws independently.
+    """
+    generator = np.random.default_rng((protocol.seed, stream) if stream else protocol.seed)
     count = len(sizes)
     table = np.concatenate([sums, sizes[:, None]], axis=1)
     chunk = max(1, _DRAWS_AT_ONCE // count)

@@ -11,6 +11,7 @@ from vmrbench.score.comparison import Change, usual_detectable
 from vmrbench.score.details import ALL, Detail
 from vmrbench.score.faults import Fault, count_faults
 from vmrbench.score.floors import Floors
+from vmrbench.score.gaps import Gaps, floor_pairs
 from vmrbench.score.intervals import Interval
 from vmrbench.score.per_query import SOURCE, VIDEO
 from vmrbench.score.result import ScoreResult
@@ -112,11 +113,45 @@ def floors_section(floors: Floors, origin: str) -> str:
     names = list(floors.whole_video)
     rows = [["whole video", *(f"{floors.whole_video[name]:.1f}" for name in names)]]
     rows.append(["uniformly random window, expected", *(f"{floors.random[name]:.1f}" for name in names)])
+    if floors.prior is not None:
+        rows.append(["moment drawn from train, expected", *(f"{floors.prior[name]:.1f}" for name in names)])
     if floors.constant is not None and floors.constant_window is not None:
         windows = floors.constant_window
         cells = [f"{floors.constant[n]:.1f} [{windows[n][0]:.2f}, {windows[n][1]:.2f}]" for n in names]
         rows.insert(0, [f"constant window, {origin}", *cells])
     return f"## Query-blind floors, %\n\n{_table(rows, ['answer', *names])}\n"
+
+
+def gaps_section(found: Gaps) -> str:
+    """Scores in and out of the distribution of train, their gaps, and those of the floors."""
+    iid, ood = found.iid, found.ood
+    rows = [
+        (
+            name,
+            f"{iid.scores[name].value:.2f}<br>{interval_text(iid.scores[name])}",
+            f"{ood.scores[name].value:.2f}<br>{interval_text(ood.scores[name])}",
+            f"{gap.value:+.2f}<br>{interval_text(gap, signed=True)}",
+        )
+        for name, gap in found.gaps.items()
+    ]
+    blind = [
+        (name, metric, f"{here:.1f}", f"{there:.1f}", f"{there - here:+.1f}")
+        for name, values in floor_pairs(found.iid_floors, found.floors).items()
+        for metric, (here, there) in values.items()
+    ]
+    shared = (
+        f" {found.shared_sources:,} source videos are in both, and count as different ones."
+        if found.shared_sources
+        else ""
+    )
+    return (
+        f"## Out of distribution: `{ood.predictions}`\n\n{len(iid.per_query):,} queries of "
+        f"{iid.per_query[SOURCE].nunique():,} source videos like train (iid), {len(ood.per_query):,} of "
+        f"{ood.per_query[SOURCE].nunique():,} unlike it (ood).\n\n"
+        f"{_table(rows, ['metric', 'iid', 'ood', 'gap, ood − iid'])}\n\nThe gap is not paired: source videos of "
+        f"either split are resampled apart.{shared} A system that falls no less than the floors lives on where moments "
+        f"usually lie.\n\n{_table(blind, ['floor', 'metric, %', 'iid', 'ood', 'gap'])}\n"
+    )
 
 
 def sensitivity_table(by_file: Mapping[str, Sequence[Variant]], protocol: str) -> str:

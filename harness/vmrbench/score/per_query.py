@@ -57,6 +57,11 @@ def score_predictions(
     return pd.DataFrame(columns)
 
 
+def probed(metric: str, probe: str) -> str:
+    """The column of a metric under a probe."""
+    return f"{metric} under {probe}"
+
+
 def scored_annotations(
     predictions: Sequence[Prediction], annotations: Sequence[Annotation], protocol: Protocol
 ) -> Sequence[Annotation]:

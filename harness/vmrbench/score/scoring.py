@@ -11,11 +11,13 @@ from vmrbench.data.annotations import AnnotationFile
 from vmrbench.protocol.convention import Protocol
 from vmrbench.score.comparison import Change, compare, human_agreement, plain_changes
 from vmrbench.score.floors import Floors, floors
+from vmrbench.score.gaps import Gaps, gaps_between
 from vmrbench.score.page import (
     comparison_section,
     details_section,
     faults_section,
     floors_section,
+    gaps_section,
     score_page,
     sensitivity_table,
     truth_line,
@@ -36,7 +38,7 @@ class Assessment:
     truth: what the annotation file is and what became of its defects, from `AnnotationFile.described`, None where the
     annotations come from no file; floors: with the constant window fitted on train where `fitted`, else the middle
     half; changes: against the file `against`, None without one; agreement: how far people agree on this data set, None
-    where that is not known.
+    where that is not known; ood: the same system out of the distribution of train, None where that was not asked.
     """
 
     result: ScoreResult
@@ -47,6 +49,7 @@ class Assessment:
     against: str | None
     changes: Mapping[str, Change] | None
     agreement: str | None
+    ood: Gaps | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, nested by section."""
@@ -58,6 +61,7 @@ class Assessment:
             "against": self.against,
             "changes": None if self.changes is None else plain_changes(self.changes),
             "human_agreement": self.agreement,
+            "ood": None if self.ood is None else self.ood.to_json(),
         }
 
     def to_markdown(self) -> str:
@@ -70,6 +74,8 @@ class Assessment:
         if self.against is not None and self.changes is not None:
             sections.append(comparison_section(self.against, self.changes))
         sections.append(floors_section(self.floors, "fitted on train" if self.fitted else "the middle half"))
+        if self.ood is not None:
+            sections.append(gaps_section(self.ood))
         if self.agreement:
             sections.append(f"{self.agreement}\n")
         sections.append(sensitivity_table({self.result.predictions: self.sensitivity}, self.result.protocol.name))
@@ -85,6 +91,7 @@ def assess(
     *,
     against: Path | None = None,
     train: Sequence[Annotation] | None = None,
+    ood: tuple[Path, Sequence[Annotation]] | None = None,
 ) -> Assessment:
     """Score a predictions file and say what its numbers mean.
 
@@ -94,6 +101,7 @@ def assess(
         protocol: the convention.
         against: another file on the same queries.
         train: where the constant window is fitted; without, it is the middle half of the video.
+        ood: predictions of the same system on a split unlike train, and that split.
 
     Raises:
         DataError: a file or a query is not usable; the message starts with the file.
@@ -104,13 +112,27 @@ def assess(
     if against is not None:
         other = read_submission(against, annotations, protocol)
         changes = compare(result, score_submission(other, annotations, protocol, name=str(against), intervals=False))
+    found = floors(train, annotations, protocol, window=MIDDLE_HALF)
     return Assessment(
         result=result,
         truth=annotations.described() if isinstance(annotations, AnnotationFile) else None,
         sensitivity=sensitivity(submission.predictions, annotations, protocol),
-        floors=floors(train, annotations, protocol, window=MIDDLE_HALF),
+        floors=found,
         fitted=bool(train),
         against=None if against is None else str(against),
         changes=changes,
         agreement=human_agreement(annotations),
+        ood=None if ood is None else _gaps(result, found, *ood, train),
     )
+
+
+def _gaps(
+    iid: ScoreResult,
+    iid_floors: Floors,
+    path: Path,
+    annotations: Sequence[Annotation],
+    train: Sequence[Annotation] | None,
+) -> Gaps:
+    protocol = iid.protocol
+    there = score_submission(read_submission(path, annotations, protocol), annotations, protocol, name=str(path))
+    return gaps_between(iid, there, iid_floors, floors(train, annotations, protocol, window=MIDDLE_HALF))

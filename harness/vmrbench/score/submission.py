@@ -28,19 +28,23 @@ class Submission:
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction], annotations: Sequence[Annotation]) -> None:
-    """Write one line a prediction, in their order; ids that are whole numbers are written as numbers.
+    """Write one line a prediction, in their order.
+
+    Ids are those of the annotation file, of the type they have there (`extra["qid"]`); where annotations come from no
+    such file, ids that are whole numbers are written as numbers.
 
     Raises:
         DataError: a prediction has no annotation, which holds its sentence.
     """
-    sentences = {annotation.sample_id: annotation.sentence for annotation in annotations}
+    known = {annotation.sample_id: annotation for annotation in annotations}
     lines = []
     for prediction in predictions:
-        if prediction.sample_id not in sentences:
+        annotation = known.get(prediction.sample_id)
+        if annotation is None:
             raise DataError(f"{path}: query {prediction.sample_id!r} has a prediction and no annotation")
         line = {
-            "qid": _written_id(prediction.sample_id),
-            "query": sentences[prediction.sample_id],
+            "qid": _written_id(annotation),
+            "query": annotation.sentence,
             "vid": prediction.video_id,
             "pred_relevant_windows": [list(moment) for moment in prediction.moments],
         }
@@ -132,8 +136,12 @@ def _check_video(entry: Entry, annotation: Annotation, where: str) -> None:
         raise DataError(f"{where}: predicted in video {entry.video_id!r}, annotated in {annotation.video_id!r}")
 
 
-def _written_id(sample_id: str) -> int | str:
+def _written_id(annotation: Annotation) -> int | str:
     """Evaluators of this schema compare ids by type, and its own ids are numbers."""
+    sample_id, given = annotation.sample_id, annotation.extra.get("qid")
+    # An id that was made unique, or is no id, is not the query's own.
+    if isinstance(given, int | str) and not isinstance(given, bool) and str(given) == sample_id:
+        return given
     return (
         int(sample_id)
         if sample_id.isascii() and sample_id.isdigit() and str(int(sample_id)) == sample_id

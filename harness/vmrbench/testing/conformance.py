@@ -23,13 +23,14 @@ from torch import Tensor, nn
 from vmrbench.config.options import fill_dataclass, under
 from vmrbench.config.settings import TrainConfig
 from vmrbench.errors import ConfigError, PluginError, did_you_mean
-from vmrbench.protocols import Backbone, Distillable, SharesEncoder
+from vmrbench.protocols import Backbone, Distillable, LearnsFromAnnotations, SharesEncoder
 from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.testing.batch_edits import without_labels
 from vmrbench.testing.factories import make_batch
 from vmrbench.testing.predictions import changed_by_company, moments_apart, predict_moments
 from vmrbench.testing.trimmer_conformance import check_trimmer
-from vmrbench.types import Batch, DistillTargets
+from vmrbench.trim.access import withhold_features
+from vmrbench.types import Annotation, Batch, DistillTargets
 
 __all__ = ["check_backbone", "check_trimmer"]
 
@@ -56,6 +57,7 @@ def check_backbone(
     batch = sample_batch(dims)
     who = f"backbone {spec.name!r}"
     check_training(spec, who)
+    check_annotations_teach(model, spec, who)
     check_capabilities(model, spec, batch, who)
     check_predictions(model, batch, who)
     check_reads_no_labels(model, batch, who)
@@ -64,7 +66,12 @@ def check_backbone(
     if not spec.device_exceptions:
         check_runs_on_meta(model, batch, who)
     exceptions = (*without_gradient, *getattr(model, "unused_parameters", ()))
-    check_gradients(model, batch, exceptions, who)
+    if spec.learns == "epochs":
+        check_gradients(model, batch, exceptions, who)
+    else:
+        check_learns_without_gradient(model, batch, who)
+    if not spec.reads_features:
+        check_reads_no_features(model, batch, who)
     check_weights_survive(model, lambda: spec.build(chosen, dims), batch, who)
 
 
@@ -77,6 +84,15 @@ def sample_batch(dims: Dims) -> Batch:
     return replace(batch, moments=(two, batch.moments[1], torch.zeros(0, 2), batch.moments[3]), fine_weight=fine)
 
 
+def sample_annotations() -> list[Annotation]:
+    """Five queries of three videos, one of them with two moments."""
+    moments = [((10.0, 30.0),), ((12.0, 30.0),), ((20.0, 60.0), (70.0, 80.0)), ((0.0, 5.0),), ((5.0, 15.0),)]
+    return [
+        Annotation(sample_id=f"a{place}", video_id=f"v{place // 2}", sentence="a query", duration=100.0, moments=found)
+        for place, found in enumerate(moments)
+    ]
+
+
 def check_training(spec: BackboneSpec, who: str) -> None:
     """Training settings belong to presets, and are settings that the engine has."""
     for preset, values in spec.training.items():
@@ -85,6 +101,37 @@ def check_training(spec: BackboneSpec, who: str) -> None:
             fill_dataclass(TrainConfig, values, under(f"training[{preset!r}]"))
         except ConfigError as error:
             raise PluginError(f"{who}: {error}") from error
+
+
+def check_annotations_teach(model: nn.Module, spec: BackboneSpec, who: str) -> None:
+    """A backbone that learns from annotations does, and leaves what it learned in its state; it stays so afterwards."""
+    if spec.learns != "annotations":
+        return
+    lacks = f"{who}: learns from annotations but lacks fit_annotations; see vmrbench.protocols.LearnsFromAnnotations"
+    _expect(isinstance(model, LearnsFromAnnotations), lacks)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    cast(LearnsFromAnnotations, model).fit_annotations(sample_annotations())
+    after = model.state_dict()
+    same_shapes = {n: v.shape for n, v in before.items()} == {n: v.shape for n, v in after.items()}
+    _expect(same_shapes, f"{who}: fit_annotations changed the shapes of its state; weights could not be read again")
+    changed = any(not torch.equal(value, after[name]) for name, value in before.items())
+    _expect(changed, f"{who}: fit_annotations left the state as it was; keep what is learned in buffers")
+
+
+def check_learns_without_gradient(model: nn.Module, batch: Batch, who: str) -> None:
+    """A backbone that no epoch teaches has no parameters and no loss."""
+    parameters = [name for name, value in model.named_parameters() if value.requires_grad]
+    _expect(not parameters, f"{who}: learns in no epoch, but {parameters[:1]} ask for a gradient; make them buffers")
+    terms = cast(Backbone, model).loss(model(batch), batch)
+    _expect(not terms, f"{who}: learns in no epoch, but gives the loss terms {list(terms)}; expected none")
+
+
+def check_reads_no_features(model: nn.Module, batch: Batch, who: str) -> None:
+    """The same predictions from zeros and a query of one token as from features."""
+    difference = moments_apart(predict_moments(model, batch), predict_moments(model, withhold_features(batch)))
+    _expect(
+        difference == 0, f"{who}: predictions change by {difference:.2g} without features; reads_features must be True"
+    )
 
 
 def check_capabilities(model: nn.Module, spec: BackboneSpec, batch: Batch, who: str) -> None:

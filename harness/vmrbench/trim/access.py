@@ -20,6 +20,20 @@ def withhold_clips(batch: Batch) -> Batch:
     return replace(batch, clips=batch.clips[..., :0], fine_weight=torch.zeros_like(batch.fine_weight), finer=None)
 
 
+def withhold_features(batch: Batch) -> Batch:
+    """The batch a query-blind backbone gets: times and durations; zeros for clips and for a query of one token."""
+    return replace(
+        batch,
+        clips=torch.zeros_like(batch.clips),
+        index=None,
+        fine_weight=torch.zeros_like(batch.fine_weight),
+        query=torch.zeros_like(batch.query[:, :1]),
+        query_mask=torch.ones_like(batch.query_mask[:, :1]),
+        extra={},
+        finer=None,
+    )
+
+
 class CountingAccess:
     """Expensive features on request.
 

@@ -52,8 +52,10 @@ def test_version():
 
 
 def test_validate_counts_the_cells():
-    assert call("validate").stdout == "benchmarks.yaml: valid, 2 cells\n"
-    assert call("validate", "--only", "trimmer=half").stdout == "benchmarks.yaml: valid, 1 cell\n"
+    whole, half = call("validate").stdout.splitlines(), call("validate", "--only", "trimmer=half").stdout.splitlines()
+
+    assert whole[:2] == ["benchmarks.yaml: valid, 2 cells", "1 data set, 1 backbone, 2 trimmers, 1 seed, 0 probes"]
+    assert half[:2] == ["benchmarks.yaml: valid, 1 cell", "1 data set, 1 backbone, 1 trimmer, 1 seed, 0 probes"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def charged(
     *,
     needs_index: bool = False,
     groups: tuple[str, ...] | None = None,
+    reads_features: bool = True,
 ) -> StageReport:
     facts = DatasetFacts(
         clip_seconds=2.0,
@@ -50,6 +51,7 @@ def charged(
     )
     cell = SimpleNamespace(
         dataset=SimpleNamespace(built=SimpleNamespace(facts=facts)),
+        backbone=SimpleNamespace(offer=SimpleNamespace(spec=SimpleNamespace(reads_features=reads_features))),
         trimmer=SimpleNamespace(
             offer=SimpleNamespace(spec=SimpleNamespace(needs_index=needs_index)),
             options=SimpleNamespace(index_groups=groups),
@@ -123,3 +125,14 @@ def test_the_index_is_charged_where_fill_or_selection_reads_it_and_for_the_group
 
 def test_clips_of_two_encoders_cost_their_sum() -> None:
     assert charged("concat_zero", "big+wide").cold["encode"].value == pytest.approx(150.0 * (2 + 1 + 0) / 3)
+
+
+def test_an_arm_that_is_shown_no_features_pays_for_none_even_of_an_unknown_encoder() -> None:
+    report = charged(clip_encoder="nobody", needs_index=True, reads_features=False)
+
+    for stage in ("text", "index", "encode"):
+        assert (report.cold[stage].value, report.cold[stage].basis) == (0.0, "counted")
+    # Selection and backbone of the three queries.
+    assert report.cold_per_query is not None
+    assert report.cold_per_query.tolist() == [10 + 1000, 20 + 2000, 40 + 4000]
+    assert report.cold_total.basis == "counted"

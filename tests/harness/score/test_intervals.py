@@ -7,7 +7,7 @@ import pytest
 
 from vmrbench.errors import DataError
 from vmrbench.protocol.convention import VMRBENCH_V1
-from vmrbench.score.intervals import average_seeds, bootstrap, over_seeds, paired_difference
+from vmrbench.score.intervals import average_seeds, bootstrap, over_seeds, paired_difference, unpaired_difference
 
 
 def frame(values: list[float], videos: list[str] | None = None, ids: list[str] | None = None) -> pd.DataFrame:
@@ -136,3 +136,46 @@ def test_a_nan_is_refused_with_its_query() -> None:
 def test_a_missing_column_is_refused() -> None:
     with pytest.raises(DataError, match="no column 'other'"):
         bootstrap(frame([1.0]), ["other"])
+
+
+def test_an_unpaired_gap_has_the_textbook_standard_error() -> None:
+    a, b = draws(300, 1), draws(500, 2)
+
+    found = unpaired_difference(frame(a), frame(b), ["m"])["m"]
+
+    assert found.value == pytest.approx(np.mean(a) - np.mean(b))
+    assert (found.n, found.n_clusters) == (800, 800)
+    assert found.standard_error == pytest.approx((np.var(a) / 300 + np.var(b) / 500) ** 0.5, rel=0.03)
+
+
+def test_two_samples_of_one_size_are_resampled_apart() -> None:
+    # Drawn together, equal samples would differ by 0 in every resample.
+    values = draws(200)
+
+    found = unpaired_difference(frame(values), frame(values), ["m"])["m"]
+
+    assert found.value == 0.0
+    assert found.standard_error == pytest.approx((2 * np.var(values) / 200) ** 0.5, rel=0.03)
+
+
+def test_the_gap_of_two_videos_each_is_the_one_counted_out() -> None:
+    # A resample of two videos is twice the first (1/4), twice the second (1/4) or one of each (1/2). One of each of `a`
+    # has three queries, of mean 60.
+    a = frame([0.0, 90.0, 90.0], ["x", "y", "y"])
+    b = frame([10.0, 30.0], ["u", "v"])
+    means_a, means_b = [0.0, 60.0, 60.0, 90.0], [10.0, 20.0, 20.0, 30.0]
+    pairs = [first - second for first in means_a for second in means_b]
+
+    found = unpaired_difference(a, b, ["m"])["m"]
+
+    assert found.value == pytest.approx(60.0 - 20.0)
+    assert found.standard_error == pytest.approx(float(np.std(pairs)), rel=0.03)
+    assert found.low == min(pairs)
+    assert found.high == max(pairs)
+
+
+def test_a_gap_to_a_single_video_has_no_interval() -> None:
+    found = unpaired_difference(frame(draws(5)), frame([1.0, 2.0], ["v", "v"]), ["m"])["m"]
+
+    assert (found.low, found.high) == (None, None)
+    assert found.reason == "an interval needs at least 2 source videos, found 1"

@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from vmrbench.data.annotations import read_annotations
 from vmrbench.errors import DataError
 from vmrbench.score.submission import read_predictions, write_predictions
 from vmrbench.types import Annotation, Prediction
@@ -31,6 +33,31 @@ def test_whole_number_ids_are_written_as_numbers(tmp_path: Path) -> None:
     write_predictions(path, [Prediction(sample_id=i, video_id="v", moments=()) for i in ids], [*map(annotation, ids)])
 
     assert [json.loads(line)["qid"] for line in path.read_text(encoding="utf-8").splitlines()] == [12, "012", "a1"]
+
+
+@pytest.mark.parametrize("qid", [12, "12", "012", "s30-d52_0"])
+def test_an_id_is_written_as_the_annotation_file_has_it(tmp_path: Path, qid: int | str) -> None:
+    truth, path = tmp_path / "truth.jsonl", tmp_path / "predictions.jsonl"
+    row = {"qid": qid, "query": "a door opens", "vid": "v", "duration": 9.0, "relevant_windows": [[1.0, 2.0]]}
+    truth.write_text(json.dumps(row), encoding="utf-8")
+    annotations = read_annotations(truth)
+    predictions = [Prediction(sample_id=a.sample_id, video_id=a.video_id, moments=()) for a in annotations]
+
+    write_predictions(path, predictions, annotations)
+
+    found = json.loads(path.read_text(encoding="utf-8"))["qid"]
+    assert (found, type(found)) == (qid, type(qid))
+    assert read_predictions(path) == predictions
+
+
+@pytest.mark.parametrize("other", [13, True, None, 12.0, ["12"]])
+def test_a_qid_that_is_not_the_id_of_the_sample_is_not_written(tmp_path: Path, other: object) -> None:
+    path = tmp_path / "predictions.jsonl"
+    known = replace(annotation("12"), extra={"qid": other})
+
+    write_predictions(path, [Prediction(sample_id="12", video_id="v", moments=())], [known])
+
+    assert json.loads(path.read_text(encoding="utf-8"))["qid"] == 12
 
 
 def test_a_line_holds_the_sentence_of_its_query(tmp_path: Path) -> None:

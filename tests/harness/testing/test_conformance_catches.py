@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from vmrbench.errors import PluginError
-from vmrbench.protocols import ClipAccess
-from vmrbench.specs import BackboneSpec, Dims, TrimDims, TrimmerSpec
-from vmrbench.testing.conformance import check_backbone, check_trimmer
-from vmrbench.trim.adaptive import allowance
-from vmrbench.trim.budget import top_clips
-from vmrbench.types import AxisMoments, Batch, DistillTargets, TrimDecision
+from vmrbench.specs import BackboneSpec, Dims
+from vmrbench.testing.conformance import check_backbone
+from vmrbench.types import Annotation, AxisMoments, Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,149 +165,95 @@ def test_a_declared_device_exception_is_granted() -> None:
     check_backbone(replace(_spec(LeavesItsDevice), device_exceptions=("reads a value",)), Dims(video=4, text=3))
 
 
-class FirstHalf(nn.Module):
-    """Keeps the first half of every video."""
+class Blind(nn.Module):
+    """Answers with the share of the video at which moments start on average."""
 
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)
-        return TrimDecision(keep=(place < (batch.lengths[:, None] + 1) // 2) & batch.clip_mask)
+    def __init__(self, options: NoOptions, dims: Dims) -> None:
+        super().__init__()
+        self.register_buffer("start", torch.zeros(1))
 
-    def loss(
-        self, decision: TrimDecision, batch: Batch, *, student: DistillTargets | None, teacher: DistillTargets | None
-    ) -> Mapping[str, Tensor]:
+    def fit_annotations(self, annotations: Sequence[Annotation]) -> None:
+        self.start = torch.tensor([sum(a.moments[0][0] / a.duration for a in annotations) / len(annotations)])
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.start.expand(len(batch.duration)) * batch.lengths
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
         return {}
 
-
-class KeepsPadding(FirstHalf):
-    """Keeps every row."""
-
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        return TrimDecision(keep=torch.ones_like(batch.clip_mask))
+    def predict(self, outputs: Tensor, batch: Batch) -> AxisMoments:
+        spans = torch.stack([outputs, batch.lengths.to(outputs)], dim=-1)[:, None]
+        return AxisMoments(spans=spans, scores=torch.ones_like(spans[..., 0]))
 
 
-class HalfOfTheBatch(FirstHalf):
-    """Keeps the first half of the longest video."""
+class NeverLearns(Blind):
+    """Looks at no annotation."""
 
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        length = batch.clip_mask.shape[1]
-        place = torch.arange(length, device=batch.clip_mask.device)
-        return TrimDecision(keep=(place <= length // 2) & batch.clip_mask)
+    def fit_annotations(self, annotations: Sequence[Annotation]) -> None:
+        pass
 
 
-class SaysOtherThanItKeeps(FirstHalf):
-    """Gives soft values of everything."""
+class GrowsWithAnnotations(Blind):
+    """Keeps one number a query."""
 
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        return replace(super().select(batch, access), soft=batch.clip_mask.float())
+    def fit_annotations(self, annotations: Sequence[Annotation]) -> None:
+        self.start = torch.zeros(len(annotations))
 
-
-def _trimmer(build: type[nn.Module]) -> TrimmerSpec:
-    return TrimmerSpec(name="toy", summary="", source="", options=NoOptions, build=lambda options, dims: build())
-
-
-TRIM_DIMS = TrimDims(index=3, text=4, rows=8, embedding=None)
+    def forward(self, batch: Batch) -> Tensor:
+        return self.start[:1].expand(len(batch.duration)) * batch.lengths
 
 
-def test_an_honest_trimmer_passes() -> None:
-    check_trimmer(_trimmer(FirstHalf), TRIM_DIMS)
+class PeeksAtTheVideo(Blind):
+    """Adds what it should not see."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) * batch.clips[:, 0, 0].sigmoid()
+
+
+class CountsWords(Blind):
+    """Reads the query by its length."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) / batch.query_mask.sum(1)
+
+
+class AsksForAGradient(Blind):
+    """Has a parameter that no epoch teaches."""
+
+    def __init__(self, options: NoOptions, dims: Dims) -> None:
+        super().__init__(options, dims)
+        self.idle = nn.Parameter(torch.zeros(1))
+
+
+class HasALoss(Blind):
+    """Gives a term that nothing follows."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        return {"any": outputs.mean()}
+
+
+def _blind(build: Callable[[Any, Dims], nn.Module]) -> BackboneSpec:
+    return replace(_spec(build), learns="annotations", reads_features=False)
+
+
+def test_an_honest_floor_passes() -> None:
+    check_backbone(_blind(Blind), Dims(video=4, text=3))
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (KeepsPadding, "keeps padding"),
-        (HalfOfTheBatch, "with padding|with its neighbours"),
-        (SaysOtherThanItKeeps, "soft differs from keep"),
+        (Honest, "lacks fit_annotations"),
+        (NeverLearns, "left the state as it was"),
+        (GrowsWithAnnotations, "changed the shapes of its state"),
+        (PeeksAtTheVideo, "without features"),
+        (CountsWords, "without features"),
+        (AsksForAGradient, r"\['idle'\] ask for a gradient"),
+        (HasALoss, r"gives the loss terms \['any'\]"),
     ],
 )
-def test_a_trimmer_that_breaks_a_rule_is_refused(build: type[nn.Module], message: str) -> None:
-    with pytest.raises(PluginError, match=message):
-        check_trimmer(_trimmer(build), TRIM_DIMS)
+def test_a_floor_that_breaks_a_rule_is_refused(build: type[nn.Module], message: str) -> None:
+    with pytest.raises(PluginError, match=message) as caught:
+        check_backbone(_blind(build), Dims(video=4, text=3))
 
-
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """keep_ratio: share of the clips."""
-
-    keep_ratio: float = 0.25
-
-
-class ByItsRatio(FirstHalf):
-    """Keeps the first clips, as many as its ratio allows whenever it is asked."""
-
-    def __init__(self, options: Ratio) -> None:
-        super().__init__()
-        self.options = options
-
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        return self.first(batch, self.options.keep_ratio)
-
-    def first(self, batch: Batch, ratio: float) -> TrimDecision:
-        place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)
-        return TrimDecision(keep=(place < batch.lengths[:, None] * ratio) & batch.clip_mask)
-
-
-class RemembersItsRatio(ByItsRatio):
-    """The same, but the ratio is that of the time when it was built."""
-
-    def __init__(self, options: Ratio) -> None:
-        super().__init__(options)
-        self.ratio = options.keep_ratio
-
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        return self.first(batch, self.ratio)
-
-
-def _of_ratio(build: Callable[[Ratio], nn.Module]) -> TrimmerSpec:
-    return TrimmerSpec(name="toy", summary="", source="", options=Ratio, build=lambda options, dims: build(options))
-
-
-def test_a_trimmer_that_reads_its_ratio_when_asked_passes() -> None:
-    check_trimmer(_of_ratio(ByItsRatio), TrimDims(index=2, text=3, rows=6, embedding=5))
-
-
-def test_a_trimmer_that_remembers_its_ratio_is_refused_unless_it_says_so() -> None:
-    dims, spec = TrimDims(index=2, text=3, rows=6, embedding=5), _of_ratio(RemembersItsRatio)
-
-    with pytest.raises(PluginError, match=r"keep_ratio 0\.5 put into its attribute 'options' does not do"):
-        check_trimmer(spec, dims)
-
-    check_trimmer(replace(spec, tied_to_ratio=lambda options: "it is built for one"), dims)
-
-
-class TakesWhatItWants(FirstHalf):
-    """Says what it needs, has a threshold, and keeps half all the same."""
-
-    threshold: float | None = None
-
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        place = torch.arange(batch.clip_mask.shape[1], device=batch.clip_mask.device)
-        return replace(super().select(batch, access), demand=-(place + batch.clip_mask.to(batch.clips.dtype)))
-
-
-class FollowsItsScores(TakesWhatItWants):
-    """The same, under a threshold as many as it needs."""
-
-    def select(self, batch: Batch, access: ClipAccess) -> TrimDecision:
-        decision = super().select(batch, access)
-        assert decision.demand is not None
-        if self.threshold is None:
-            return decision
-        budget, _ = allowance(batch, decision.demand, 0.5, self.threshold)
-        return replace(decision, keep=top_clips(decision.demand, batch.clip_mask, budget))
-
-
-@pytest.mark.parametrize(
-    ("build", "message"), [(FirstHalf, "lacks threshold"), (TakesWhatItWants, "where its demand is")]
-)
-def test_an_adaptive_trimmer_that_ignores_its_threshold_is_refused(build: type[nn.Module], message: str) -> None:
-    spec = replace(_trimmer(build), tied_to_share=lambda options: None)
-
-    with pytest.raises(PluginError, match=message):
-        check_trimmer(spec, TrimDims(index=2, text=3, rows=6, embedding=5))
-
-
-def test_an_adaptive_trimmer_that_follows_its_scores_passes() -> None:
-    spec = replace(_trimmer(FollowsItsScores), tied_to_share=lambda options: None)
-
-    check_trimmer(spec, TrimDims(index=2, text=3, rows=6, embedding=5))
+    assert "\n" not in str(caught.value)
