@@ -10,8 +10,8 @@ from hypothesis import settings
 
 SHARED = "VMRBENCH_SHARED"
 
-# What the tests of Moment-DETR's relatives share is not a test module itself.
-pytest.register_assert_rewrite("detr_golden")
+# What the tests of Moment-DETR's relatives share are no test modules themselves.
+pytest.register_assert_rewrite("detr_golden", "double_precision")
 
 # A busy machine is no reason to fail: timings are never asserted.
 settings.register_profile("untimed", deadline=None)

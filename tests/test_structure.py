@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ HEIGHT = {name: height for height, layer in enumerate(LAYERS) for group in layer
 GROUP = {name: frozenset(group) for layer in LAYERS for group in layer for name in group}
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

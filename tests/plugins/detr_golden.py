@@ -69,7 +69,9 @@ class DetrGolden:
         # The last two stored channels are each clip's start and end; ours are made from the batch.
         self.width = self.inputs["src_vid"].shape[-1] - (2 if chosen.tef else 0)
         self.model = spec.build(chosen, Dims(video=self.width, text=self.inputs["src_txt"].shape[-1])).eval()
-        load_official(self.model, self._weights(folder, keys), spec.key_map)
+        weights = self._weights(folder, keys)
+        self.official_keys = list(weights)
+        load_official(self.model, weights, spec.key_map)
         self.batch = self._batch()
 
     def _weights(self, folder: Path, keys: Path | None) -> dict[str, Tensor]:
@@ -95,7 +97,7 @@ class DetrGolden:
         )
 
     def _moments(self, row: int) -> Tensor:
-        centre, width = torch.from_numpy(self.losses[f"target.span_labels.{row}.spans"]).unbind(-1)
+        centre, width = torch.from_numpy(self.losses[f"target.span_labels.{row}.spans"]).float().unbind(-1)
         return torch.stack([centre - width / 2, centre + width / 2], dim=-1) * self.config["durations"][row]
 
 

@@ -10,7 +10,8 @@ import detr_golden
 import pytest
 import torch
 from detr_golden import DetrGolden
-from torch import nn
+from double_precision import InDouble
+from torch import Tensor, nn
 
 from vmrbench.config.options import make_options
 from vmrbench.parts.matcher import MatchCosts
@@ -30,35 +31,44 @@ ALIASES = 2 * 3 * 6 + 4
 FIRST, LAST = 1e-4, 2e-3
 
 
-@pytest.fixture(scope="module")
-def golden(shared_dir: Path) -> DetrGolden:
+def stored_case(shared_dir: Path) -> DetrGolden:
     folder = shared_dir / "goldens" / "bam_detr"
     return DetrGolden(folder / "full", SPEC, {"official_padding": True, "tef": False}, folder / KEYS)
+
+
+@pytest.fixture(scope="module")
+def golden(shared_dir: Path) -> DetrGolden:
+    return stored_case(shared_dir)
+
+
+@pytest.fixture(scope="module")
+def in_double(shared_dir: Path) -> InDouble:
+    return InDouble("bam_detr", lambda: stored_case(shared_dir), own_outputs)
+
+
+def own_outputs(golden: DetrGolden) -> dict[str, Tensor]:
+    """Qualities and anchors of decoder layers, features of boundaries, and saliency of the negative pairs."""
+    outputs = golden.model(golden.batch)
+    qualities = golden.model.quality(outputs.decoded.hidden).sigmoid()[..., None]
+    return {
+        "aux_outputs.0.pred_quality": qualities[0],
+        "pred_quality": qualities[1],
+        "aux_outputs.0.pred_spans_raw": outputs.decoded.anchors[0],
+        "memory_boundary": outputs.decoded.boundaries.flatten(2),
+        "saliency_scores_neg": golden.model._negatives(outputs, golden.batch).scores,
+    }
 
 
 def test_outputs_of_every_layer_equal_the_official_ones(golden: DetrGolden) -> None:
     detr_golden.assert_outputs_equal(golden, [FIRST, LAST])
 
 
-def test_qualities_and_anchors_of_every_layer_equal_the_official_ones(golden: DetrGolden) -> None:
-    decoded = golden.model(golden.batch).decoded
+def test_qualities_anchors_boundaries_and_negative_pairs_equal_the_official_ones(golden: DetrGolden) -> None:
+    tolerances = {"pred_quality": LAST, "aux_outputs.0.pred_quality": FIRST, "aux_outputs.0.pred_spans_raw": FIRST}
 
-    found = golden.model.quality(decoded.hidden).sigmoid()[..., None]
-    assert detr_golden.error(found[0], golden.outputs["aux_outputs.0.pred_quality"]) < FIRST
-    assert detr_golden.error(found[1], golden.outputs["pred_quality"]) < LAST
-    assert detr_golden.error(decoded.anchors[0], golden.outputs["aux_outputs.0.pred_spans_raw"]) < FIRST
-
-
-def test_features_of_boundaries_equal_the_official_ones(golden: DetrGolden) -> None:
-    boundaries = golden.model(golden.batch).decoded.boundaries
-
-    assert detr_golden.error(boundaries.flatten(2), golden.outputs["memory_boundary"]) < detr_golden.TOLERANCE
-
-
-def test_saliency_of_negative_pairs_equals_the_official_one(golden: DetrGolden) -> None:
-    negatives = golden.model._negatives(golden.model(golden.batch), golden.batch)
-
-    assert detr_golden.error(negatives.scores, golden.outputs["saliency_scores_neg"]) < detr_golden.TOLERANCE
+    for name, found in own_outputs(golden).items():
+        tolerance = tolerances.get(name, detr_golden.TOLERANCE)
+        assert detr_golden.error(found, golden.outputs[name]) < tolerance, name
 
 
 def test_assignments_equal_the_official_ones(golden: DetrGolden) -> None:
@@ -71,6 +81,14 @@ def test_weighted_losses_equal_the_official_ones(golden: DetrGolden) -> None:
 
 def test_gradients_equal_the_official_ones(golden: DetrGolden) -> None:
     detr_golden.assert_gradients_equal(golden)
+
+
+def test_results_in_double_precision_equal_the_official_ones(in_double: InDouble) -> None:
+    in_double.assert_equals_the_official_one()
+
+
+def test_rounding_is_as_small_as_in_the_official_code(golden: DetrGolden, in_double: InDouble) -> None:
+    in_double.assert_rounding_as_small_as_the_stored_one(golden)
 
 
 def test_decoded_moments_equal_the_official_ones(golden: DetrGolden) -> None:

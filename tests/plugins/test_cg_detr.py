@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from detr_golden import DetrGolden
+from double_precision import InDouble
 from torch import Tensor
 
 from vmrbench.config.options import make_options
@@ -43,6 +44,11 @@ def golden(folder: Path) -> DetrGolden:
     for name in ("loss.loss_saliency", "loss_total_weighted"):
         golden.losses[name] = golden.losses[name] + lost
     return golden
+
+
+@pytest.fixture(scope="module")
+def in_double(folder: Path) -> InDouble:
+    return InDouble("cg_detr", lambda: DetrGolden(folder, SPEC, {**OPTIONS, "tef": False}))
 
 
 def lost_digits(scores: Any, mask: Any) -> float:
@@ -148,6 +154,11 @@ def test_weighted_losses_equal_the_official_ones(golden: DetrGolden) -> None:
 
 def test_gradients_equal_the_official_ones(golden: DetrGolden) -> None:
     detr_golden.assert_gradients_equal(golden)
+
+
+def test_results_in_double_precision_equal_the_official_ones(in_double: InDouble) -> None:
+    """The saliency loss among them, whose official cross-entropy keeps its digits there."""
+    in_double.assert_equals_the_official_one()
 
 
 def test_decoded_moments_equal_the_official_ones(golden: DetrGolden) -> None:

@@ -9,6 +9,7 @@ import detr_golden
 import pytest
 import torch
 from detr_golden import DetrGolden
+from double_precision import InDouble
 
 from vmrbench.config.options import make_options
 from vmrbench.specs import Dims
@@ -19,12 +20,17 @@ from vmrbench_plugins.tr_detr import SPEC, TrDetr
 SMALL = make_options(SPEC, "small", {}, "test")
 # Of the official implementation at 75 clips and 32 tokens.
 PUBLISHED_PARAMETERS, PUBLISHED_MEGAMACS = 8_308_773, 557.846
+OPTIONS = {"official_padding": True, "clip_sentence": 1.0, "video_sentence": 1.0}
 
 
 @pytest.fixture(scope="module")
 def golden(shared_dir: Path) -> DetrGolden:
-    options = {"official_padding": True, "clip_sentence": 1.0, "video_sentence": 1.0}
-    return DetrGolden(shared_dir / "goldens" / "tr_detr", SPEC, options)
+    return DetrGolden(shared_dir / "goldens" / "tr_detr", SPEC, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def in_double(shared_dir: Path) -> InDouble:
+    return InDouble("tr_detr", lambda: DetrGolden(shared_dir / "goldens" / "tr_detr", SPEC, {**OPTIONS, "tef": False}))
 
 
 def test_outputs_of_every_layer_equal_the_official_ones(golden: DetrGolden) -> None:
@@ -44,6 +50,14 @@ def test_weighted_losses_equal_the_official_ones(golden: DetrGolden) -> None:
 def test_gradients_equal_the_official_ones(golden: DetrGolden) -> None:
     """Measured 1e-5 and less; the stored ones are up to 1e-4 from those in double precision."""
     detr_golden.assert_gradients_equal(golden, tolerance=3e-5)
+
+
+def test_results_in_double_precision_equal_the_official_ones(in_double: InDouble) -> None:
+    in_double.assert_equals_the_official_one()
+
+
+def test_rounding_is_as_small_as_in_the_official_code(golden: DetrGolden, in_double: InDouble) -> None:
+    in_double.assert_rounding_as_small_as_the_stored_one(golden)
 
 
 def test_decoded_moments_equal_the_official_ones(golden: DetrGolden) -> None:
