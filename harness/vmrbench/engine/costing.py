@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from vmrbench.cost.cross_check import cross_check
+from vmrbench.cost.known_calls import KnownCalls
 from vmrbench.cost.latency import Latency, measure_latency
 from vmrbench.cost.macs import count_macs
 from vmrbench.data.collate import collate
@@ -67,8 +68,8 @@ def count_backbone(arm: Arm, split: Split, most_shapes: int | None = None) -> di
 
 def count_shapes(arm: Arm, split: Split, shapes: Sequence[Shape]) -> dict[Shape, int]:
     """Multiply-adds of fill, backbone and decoding at these (rows, words); see `count_backbone`."""
-    meta = _on_meta(arm)
-    return {shape: _count_finish(meta, _like(split, *shape).to("meta")) for shape in shapes}
+    meta, known = _on_meta(arm), KnownCalls()
+    return {shape: _count_finish(meta, _like(split, *shape).to("meta"), known) for shape in shapes}
 
 
 def seen_shapes(queries: pd.DataFrame, most_shapes: int | None) -> list[Shape]:
@@ -79,12 +80,12 @@ def seen_shapes(queries: pd.DataFrame, most_shapes: int | None) -> list[Shape]:
 
 def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
     """Count the selection of an arm at the shapes of `backbone`, from `count_backbone`; fvcore checks the median."""
-    meta, shapes = _on_meta(arm), sorted(backbone)
+    meta, shapes, known = _on_meta(arm), sorted(backbone), KnownCalls()
     counted = [
         ShapeMacs(
             clips=clips,
             tokens=tokens,
-            trim=_count_select(meta, _like(split, clips, tokens).to("meta")),
+            trim=_count_select(meta, _like(split, clips, tokens).to("meta"), known),
             backbone=backbone[clips, tokens],
         )
         for clips, tokens in shapes
@@ -152,13 +153,13 @@ def _on_meta(arm: Arm) -> Arm:
     return deepcopy(arm).eval().requires_grad_(False).to("meta")
 
 
-def _count_select(arm: Arm, batch: Batch) -> int:
-    return count_macs(lambda: arm.select(batch, arm.access(batch))).value
+def _count_select(arm: Arm, batch: Batch, known: KnownCalls) -> int:
+    return count_macs(lambda: arm.select(batch, arm.access(batch)), known=known).value
 
 
-def _count_finish(arm: Arm, batch: Batch) -> int:
+def _count_finish(arm: Arm, batch: Batch, known: KnownCalls) -> int:
     everything = TrimDecision(keep=batch.clip_mask)
-    return count_macs(lambda: arm.moments(arm.finish(batch, arm.access(batch), everything))).value
+    return count_macs(lambda: arm.moments(arm.finish(batch, arm.access(batch), everything)), known=known).value
 
 
 def measure_arms(
