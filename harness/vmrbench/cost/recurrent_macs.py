@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from vmrbench.cost.known_calls import META
 
-_LAYERS = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}  # type: ignore[attr-defined]  # not in the stubs
+_LAYERS = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
 _FEW, _MORE = 2, 3
 
 
@@ -82,5 +82,6 @@ def _time_axis(args: tuple[Any, ...]) -> int:
 def _stretched(outputs: Tensor, axis: int, steps: int) -> Tensor:
     """`outputs` with so many steps; its axes lie in memory in the same order, dense, time before a batch of one."""
     shape = (*outputs.shape[:axis], steps, *outputs.shape[axis + 1 :])
-    order = sorted(range(outputs.dim()), key=lambda place: (-outputs.stride(place), place != axis))
+    strides = outputs.stride()
+    order = sorted(range(len(strides)), key=lambda place: (-strides[place], place != axis))
     return torch.empty_permuted(shape, order, dtype=outputs.dtype, device=META)

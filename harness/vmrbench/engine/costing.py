@@ -78,6 +78,17 @@ def seen_shapes(queries: pd.DataFrame, most_shapes: int | None) -> list[Shape]:
     return _chosen({(int(rows), int(words)) for passes, words in pairs for rows in passes}, most_shapes)
 
 
+def count_query(arm: Arm, batch: Batch, known: KnownCalls | None = None) -> ShapeMacs:
+    """Multiply-adds of one query, a batch of one sample without padding; arm and batch may be on the meta device."""
+    shared = known or KnownCalls()
+    return ShapeMacs(
+        clips=batch.clips.shape[1],
+        tokens=batch.query.shape[1],
+        trim=_count_select(arm, batch, shared),
+        backbone=_count_finish(arm, batch, shared),
+    )
+
+
 def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
     """Count the selection of an arm at the shapes of `backbone`, from `count_backbone`; fvcore checks the median."""
     meta, shapes, known = _on_meta(arm), sorted(backbone), KnownCalls()
@@ -186,7 +197,7 @@ def measure_arms(
     calls = {}
     for name, arm in arms.items():
         batches = {place: collate([splits[name][place]]).to(device) for place in places}
-        calls[name] = _timed(arm.eval().to(device), batches, precision)
+        calls[name] = query_call(arm.eval().to(device), batches, precision)
     with compiled(list(arms.values())) if compile_first else nullcontext():
         if compile_first:
             for call, place in product(calls.values(), places):
@@ -194,7 +205,9 @@ def measure_arms(
         return measure_latency(calls, places, rounds=rounds, device=device)
 
 
-def _timed(arm: Arm, batches: Mapping[int, Batch], precision: str) -> Callable[[int], Mapping[str, float]]:
+def query_call(arm: Arm, batches: Mapping[int, Batch], precision: str) -> Callable[[int], Mapping[str, float]]:
+    """A call that predicts one of `batches` by its place and returns milliseconds of `trim`, `backbone` and `post`."""
+
     def run(place: int) -> Mapping[str, float]:
         marks = [time.perf_counter()]
         batch = batches[place]
