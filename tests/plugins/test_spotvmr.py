@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vmrbench.cost.macs import count_macs
 from vmrbench.errors import ConfigError
 from vmrbench.identity import identity_of_options
 from vmrbench.specs import TrimDims
@@ -65,6 +66,17 @@ def test_the_shared_encoder_runs_once_a_step() -> None:
     run(SpotVmr(Options(steps=3), DIMS).eval(), make_batch([20]), encoder)
 
     assert encoder.calls == 3
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_every_step_is_one_preview_and_nothing_is_run_before_between_or_after(share: bool) -> None:
+    batch = make_batch([20])
+
+    def macs(steps: int) -> int:
+        trimmer = SpotVmr(Options(keep_ratio=0.5, steps=steps, share_encoder=share), DIMS).eval()
+        return count_macs(lambda: run(trimmer, batch)).value
+
+    assert [macs(steps) for steps in (2, 3, 5)] == [steps * macs(1) for steps in (2, 3, 5)]
 
 
 def test_later_steps_see_the_clips_kept_before() -> None:

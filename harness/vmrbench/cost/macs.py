@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from vmrbench.cost.known_calls import KnownCalls, call_key
+from vmrbench.cost.recurrent_macs import FewSteps
 
 # They only copy or place numbers: there is nothing to count.
 _MOVES = {
@@ -58,11 +61,15 @@ def countable() -> Iterator[None]:
         torch.backends.mkldnn.enabled = onednn
 
 
-def count_macs(fn: Callable[..., object], *args: Any) -> Macs:
+def count_macs(fn: Callable[..., object], *args: Any, known: KnownCalls | None = None) -> Macs:
     """Multiply-adds of `fn(*args)`, without gradients.
 
     Modules and tensors live on the CPU, or all on the `meta` device, where only shapes are computed and the count
     is the same at a fraction of the time. Put modules in evaluation mode before.
+
+    Args:
+        fn: what is counted; args: its arguments.
+        known: what counts on the meta device share, so that later ones are faster; each has its own where None.
 
     Source:
         The formulas of torch.utils.flop_counter, halved. Its own mode is not used because it hooks modules, and
@@ -72,9 +79,10 @@ def count_macs(fn: Callable[..., object], *args: Any) -> Macs:
         >>> count_macs(torch.nn.Linear(3, 4), torch.zeros(2, 3)).value
         24
     """
-    with countable(), torch.no_grad(), _Counting() as counting:
+    counting = _Counting(known or KnownCalls())
+    with countable(), torch.no_grad(), counting, FewSteps(counting):
         fn(*args)
-    return Macs(value=counting.flops // 2, uncounted=dict(sorted(counting.uncounted.items())))
+    return Macs(value=counting.count.flops // 2, uncounted=dict(sorted(counting.count.uncounted.items())))
 
 
 def macs_by_length(run: Callable[[int], object], lengths: Iterable[int]) -> dict[int, Macs]:
@@ -82,16 +90,27 @@ def macs_by_length(run: Callable[[int], object], lengths: Iterable[int]) -> dict
     return {length: count_macs(run, length) for length in sorted(set(lengths))}
 
 
+@dataclass
+class _Count:
+    flops: int = 0
+    uncounted: Counter[str] = field(default_factory=Counter)
+
+
 class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its class hook untyped
-    def __init__(self) -> None:
+    def __init__(self, known: KnownCalls) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.flops = 0
-        self.uncounted: Counter[str] = Counter()
+        self.count = _Count()
+        self._known = known
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        key = call_key(func, args, kwargs)
+        call = self._known.find(key)
+        if call is not None:
+            self._charge(call.flops, call.uncounted)
+            return call.again()
         formula = flop_registry.get(func.overloadpacket)
         if formula is None:
             # Under inference_mode composite operators arrive whole.
@@ -100,11 +119,33 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch le
             if parts is not NotImplemented:
                 return parts
         out = func(*args, **kwargs)
-        if formula is not None:
-            self.flops += int(formula(*args, **kwargs, out_val=out))
-        elif _computes(func, args):
-            self.uncounted[str(func.overloadpacket).removeprefix("aten.")] += 1
+        flops = 0 if formula is None else int(formula(*args, **kwargs, out_val=out))
+        name = _name(func) if formula is None and _computes(func, args) else None
+        self._known.keep(key, out, flops, name)
+        self._charge(flops, name)
         return out
+
+    def apart(self, call: Callable[[], Any]) -> tuple[Any, _Count]:
+        """What the call returned, and its count, which is not added."""
+        before, self.count = self.count, _Count()
+        out = call()
+        counted, self.count = self.count, before
+        return out, counted
+
+    def add(self, counted: _Count, times: int = 1) -> None:
+        """Add a count so many times, or take it away."""
+        self.count.flops += times * counted.flops
+        for name, often in counted.uncounted.items():
+            self.count.uncounted[name] += times * often
+
+    def _charge(self, flops: int, name: str | None) -> None:
+        self.count.flops += flops
+        if name is not None:
+            self.count.uncounted[name] += 1
+
+
+def _name(func: Any) -> str:
+    return str(func.overloadpacket).removeprefix("aten.")
 
 
 def _computes(func: Any, args: tuple[Any, ...]) -> bool:

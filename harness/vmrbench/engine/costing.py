@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from vmrbench.cost.cross_check import cross_check
+from vmrbench.cost.known_calls import KnownCalls
 from vmrbench.cost.latency import Latency, measure_latency
 from vmrbench.cost.macs import count_macs
 from vmrbench.data.collate import collate
@@ -67,8 +68,8 @@ def count_backbone(arm: Arm, split: Split, most_shapes: int | None = None) -> di
 
 def count_shapes(arm: Arm, split: Split, shapes: Sequence[Shape]) -> dict[Shape, int]:
     """Multiply-adds of fill, backbone and decoding at these (rows, words); see `count_backbone`."""
-    meta = _on_meta(arm)
-    return {shape: _count_finish(meta, _like(split, *shape).to("meta")) for shape in shapes}
+    meta, known = _on_meta(arm), KnownCalls()
+    return {shape: _count_finish(meta, _like(split, *shape).to("meta"), known) for shape in shapes}
 
 
 def seen_shapes(queries: pd.DataFrame, most_shapes: int | None) -> list[Shape]:
@@ -77,14 +78,25 @@ def seen_shapes(queries: pd.DataFrame, most_shapes: int | None) -> list[Shape]:
     return _chosen({(int(rows), int(words)) for passes, words in pairs for rows in passes}, most_shapes)
 
 
+def count_query(arm: Arm, batch: Batch, known: KnownCalls | None = None) -> ShapeMacs:
+    """Multiply-adds of one query, a batch of one sample without padding; arm and batch may be on the meta device."""
+    shared = known or KnownCalls()
+    return ShapeMacs(
+        clips=batch.clips.shape[1],
+        tokens=batch.query.shape[1],
+        trim=_count_select(arm, batch, shared),
+        backbone=_count_finish(arm, batch, shared),
+    )
+
+
 def count_arm(arm: Arm, split: Split, backbone: Mapping[Shape, int]) -> ArmMacs:
     """Count the selection of an arm at the shapes of `backbone`, from `count_backbone`; fvcore checks the median."""
-    meta, shapes = _on_meta(arm), sorted(backbone)
+    meta, shapes, known = _on_meta(arm), sorted(backbone), KnownCalls()
     counted = [
         ShapeMacs(
             clips=clips,
             tokens=tokens,
-            trim=_count_select(meta, _like(split, clips, tokens).to("meta")),
+            trim=_count_select(meta, _like(split, clips, tokens).to("meta"), known),
             backbone=backbone[clips, tokens],
         )
         for clips, tokens in shapes
@@ -152,13 +164,13 @@ def _on_meta(arm: Arm) -> Arm:
     return deepcopy(arm).eval().requires_grad_(False).to("meta")
 
 
-def _count_select(arm: Arm, batch: Batch) -> int:
-    return count_macs(lambda: arm.select(batch, arm.access(batch))).value
+def _count_select(arm: Arm, batch: Batch, known: KnownCalls) -> int:
+    return count_macs(lambda: arm.select(batch, arm.access(batch)), known=known).value
 
 
-def _count_finish(arm: Arm, batch: Batch) -> int:
+def _count_finish(arm: Arm, batch: Batch, known: KnownCalls) -> int:
     everything = TrimDecision(keep=batch.clip_mask)
-    return count_macs(lambda: arm.moments(arm.finish(batch, arm.access(batch), everything))).value
+    return count_macs(lambda: arm.moments(arm.finish(batch, arm.access(batch), everything)), known=known).value
 
 
 def measure_arms(
@@ -185,7 +197,7 @@ def measure_arms(
     calls = {}
     for name, arm in arms.items():
         batches = {place: collate([splits[name][place]]).to(device) for place in places}
-        calls[name] = _timed(arm.eval().to(device), batches, precision)
+        calls[name] = query_call(arm.eval().to(device), batches, precision)
     with compiled(list(arms.values())) if compile_first else nullcontext():
         if compile_first:
             for call, place in product(calls.values(), places):
@@ -193,7 +205,9 @@ def measure_arms(
         return measure_latency(calls, places, rounds=rounds, device=device)
 
 
-def _timed(arm: Arm, batches: Mapping[int, Batch], precision: str) -> Callable[[int], Mapping[str, float]]:
+def query_call(arm: Arm, batches: Mapping[int, Batch], precision: str) -> Callable[[int], Mapping[str, float]]:
+    """A call that predicts one of `batches` by its place and returns milliseconds of `trim`, `backbone` and `post`."""
+
     def run(place: int) -> Mapping[str, float]:
         marks = [time.perf_counter()]
         batch = batches[place]
