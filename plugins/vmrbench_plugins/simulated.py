@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 from vmrbench.data.cache import KeepLast
 from vmrbench.errors import ConfigError, DataError, did_you_mean
 from vmrbench.hookspecs import hookimpl
+from vmrbench.identity import IF_CHANGED, identity_of_options
 from vmrbench.option_types import Count, CountOrZero, Positive
 from vmrbench.protocols import DatasetFacts, FeatureFacts, Split
 from vmrbench.specs import DatasetSpec
@@ -50,7 +51,8 @@ class SimulatedOptions:
     profile: whose statistics are imitated; seed: of videos, sentences and noise; videos_train, videos_val,
     videos_test: number of videos, the published number where None; queries_per_video: a random choice of so many,
     the published number where None; clip_seconds: length of a clip row, the profile's where None; clip_encoder:
-    the encoder that the expensive features stand for in the cost, the profile's where None.
+    the encoder that the expensive features stand for in the cost, the profile's where None; duration: length of every
+    video in seconds, drawn as the profile says where None.
     """
 
     profile: Literal["charades", "activitynet", "tacos", "long"] = "tacos"
@@ -61,6 +63,8 @@ class SimulatedOptions:
     queries_per_video: Count | None = None
     clip_seconds: Positive | None = None
     clip_encoder: str | None = None
+    # Came later: data sets without it keep their identity.
+    duration: Positive | None = field(default=None, metadata={"identity": IF_CHANGED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,7 @@ class SimulatedDataset:
     def facts(self) -> DatasetFacts:
         """Widths, encoders, fingerprint and stamps."""
         parts = {
-            "options": asdict(self._options),
+            "options": identity_of_options(self._options),
             "profile": asdict(self._profile),
             "noise": asdict(NoiseLevels()),
             "revision": REVISION,
@@ -123,7 +127,7 @@ class SimulatedSplit:
         self._seed, self._number = options.seed, SPLITS.index(name)
         self._clip_seconds = options.clip_seconds or self._profile.clip_seconds
         videos = getattr(options, f"videos_{name}") or self._profile.videos[self._number]
-        self._timelines = self._draw_timelines(videos)
+        self._timelines = self._draw_timelines(videos, options.duration)
         self._annotations, self._video_of = self._ask(name, options.queries_per_video)
         self._words = word_table()
         self._codes = make_codes()
@@ -161,9 +165,11 @@ class SimulatedSplit:
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, self._number, *key])
 
-    def _draw_timelines(self, videos: int) -> list[Timeline]:
+    def _draw_timelines(self, videos: int, length: float | None) -> list[Timeline]:
         weights = fit_start_weights(self._profile)
         durations = quantile(stratified_levels(self._rng(0), videos), self._profile.durations)
+        if length is not None:
+            durations = np.full(videos, length)
         return [
             draw_timeline(self._profile, weights, float(duration), self._rng(1, video))
             for video, duration in enumerate(durations)
@@ -217,7 +223,7 @@ class SimulatedSplit:
 
 def build_simulated(options: SimulatedOptions) -> SimulatedDataset:
     """Build the data set. Raises ConfigError for an option that cannot be met."""
-    for name in ("videos_train", "videos_val", "videos_test", "queries_per_video", "clip_seconds"):
+    for name in ("videos_train", "videos_val", "videos_test", "queries_per_video", "clip_seconds", "duration"):
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise ConfigError(f"data set 'simulated': {name}: {value} found, a number above 0 expected")

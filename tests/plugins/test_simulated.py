@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
@@ -262,6 +263,24 @@ def test_fingerprint_changes_with_the_options() -> None:
     prints = {build_simulated(SimulatedOptions(seed=seed)).facts.fingerprint for seed in (0, 0, 1)}
 
     assert len(prints) == 2
+
+
+def test_every_video_is_as_long_as_the_option_says() -> None:
+    options = SimulatedOptions(profile="long", duration=7200.0, clip_seconds=8.0, videos_test=2, queries_per_video=3)
+
+    split = build_simulated(options).split("test")
+
+    assert {annotation.duration for annotation in split.annotations} == {7200.0}
+    assert {len(split[place].clips) for place in range(len(split))} == {900}
+    assert all(5 <= end - start <= 60 for a in split.annotations for start, end in a.moments)
+
+
+def test_a_data_set_without_a_duration_keeps_the_fingerprint_it_had_before_there_was_one() -> None:
+    # As in the record of the published sweep of all backbones.
+    options = SimulatedOptions(videos_train=1500, videos_val=150, videos_test=400, queries_per_video=2)
+
+    assert build_simulated(options).facts.fingerprint.startswith("18719d97fa42583316ca861ea1295017")
+    assert build_simulated(replace(options, duration=60.0)).facts.fingerprint[:4] != "1871"
 
 
 def test_unknown_split_is_refused_with_a_suggestion() -> None:
