@@ -16,7 +16,7 @@ from vmrbench.cost.stages import StageCost
 from vmrbench.engine.adaptive_budget import read_calibration
 from vmrbench.engine.charging import charge, charge_by_queries
 from vmrbench.engine.diagnostics import diagnose, with_selection
-from vmrbench.engine.identity_keys import StageKeys, run_key
+from vmrbench.engine.identity_keys import StageKeys, ood_key, probe_key, run_key
 from vmrbench.engine.ood import describe_ood, score_ood
 from vmrbench.engine.probing import describe_probes, with_probes
 from vmrbench.engine.splits import REPORTED, has_ood, split_of, stamps_of
@@ -179,11 +179,13 @@ def _wall_seconds(cell: Cell, store: Store, keys: StageKeys) -> dict[str, Any]:
 
     Stages that cells share are listed for each.
     """
+    predicted = [keys.predict, *([ood_key(keys.predict)] if has_ood(cell) else [])]
+    predicted += [probe_key(probe, keys.predict) for probe in cell.probes]
     counts = [keys.backbone_macs, keys.macs, *([keys.memory] if cell.cost.memory else [])]
     made: dict[Stage, list[str]] = {
         "base": [keys.base],
         "train": [keys.train],
-        "predict": [keys.predict],
+        "predict": predicted,
         "cost": counts,
     }
     return {

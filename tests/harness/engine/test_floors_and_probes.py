@@ -23,7 +23,7 @@ from vmrbench.protocol.convention import VMRBENCH_V1
 from vmrbench.report.summary import read_summary
 from vmrbench.score.floors import floors
 from vmrbench.score.submission import read_predictions
-from vmrbench.store import Store, read_json, read_record
+from vmrbench.store import Store, read_json, read_record, read_wall_time
 
 SWEEP = """\
 name: blind
@@ -175,6 +175,18 @@ def test_every_arm_is_held_against_every_floor_by_query_and_seed(ran: Any) -> No
     assert row.floors["prior_sampler"]["mIoU"].value == pytest.approx(np.mean(ours) - np.mean(theirs), abs=1e-3)
     assert row.floors["prior_sampler"]["mIoU"].low is not None
     assert row_of(ran, "window").floors == {}
+
+
+def test_the_time_of_predicting_holds_that_of_the_probes(ran: Any) -> None:
+    config, cells = ran
+    cell, store = cells["tiny/moment_detr/all/0"], Store(root=config.store)
+    predict = stage_keys(cell, "any machine").predict
+    keys = [predict, *(probe_key(probe, predict) for probe in cell.probes)]
+
+    each = [read_wall_time(store.path("predict", key)).value for key in keys]
+
+    assert len(each) == 3
+    assert record_of(ran, cell.id)["wall_seconds"]["predict"]["value"] == pytest.approx(sum(each))
 
 
 def test_the_report_shows_floors_and_probes(ran: Any) -> None:

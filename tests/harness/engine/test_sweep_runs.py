@@ -20,7 +20,7 @@ from vmrbench.engine import cell_jobs, stages
 from vmrbench.engine.stages import LOG, WEIGHTS
 from vmrbench.engine.sweep import plan_sweep, report_sweep
 from vmrbench.errors import DataError
-from vmrbench.store import read_json, read_record
+from vmrbench.store import read_json, read_record, read_wall_time
 
 QUICK = ("cost.latency_samples=0", "train.extra_epochs=0")
 
@@ -200,6 +200,14 @@ def test_a_record_says_what_ran_with_what_and_at_which_cost(finished: Any) -> No
     assert encode["uniform"] == encode["random"] == encode["spotvmr"] < encode["all"] == encode["none"]
     assert index["none"] == 0 < index["uniform"] == index["all"]
     assert found["spotvmr"]["training"]["shares_encoder"] is True
+
+
+def test_a_record_says_how_long_its_stages_took(finished: Any) -> None:
+    took = finished.record("spotvmr")["wall_seconds"]
+
+    assert set(took) == {"base", "train", "predict", "cost"}
+    assert all(entry["value"] > 0 and entry["sessions"] == 1 for entry in took.values())
+    assert took["train"]["value"] == read_wall_time(finished.folder("train", "spotvmr")).value
 
 
 def test_latency_of_all_arms_is_one_session(finished: Any) -> None:
