@@ -87,11 +87,9 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _best_other(row: Row, group: Sequence[Row]) -> Row | None:
-    known = [other for other in group if other is not row and not other.reads_labels]
-    measured = {other.trimmer: other.validation.value for other in known if other.validation.value is not None}
-    return (
-        None if not measured else next(o for o in known if o.trimmer == max(measured, key=lambda name: measured[name]))
-    )
+    others = [other for other in group if other is not row and not other.reads_labels]
+    measured = [(other.validation.value, other) for other in others if other.validation.value is not None]
+    return max(measured, key=lambda pair: pair[0])[1] if measured else None
 
 
 def _against(row: Row, other: Row) -> Estimate | None:
