@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,8 @@ COUNTED = ["moment_detr", "qd_detr", "vslnet"]
 
 
 @pytest.fixture(scope="module")
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("backbone_table", ROOT / "examples" / "backbone_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def example(load_example: Callable[[str], Any]) -> Any:
+    return load_example("backbone_table")
 
 
 def test_every_row_of_an_offered_backbone_is_one_of_its_presets(example: Any) -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,8 @@ PATH = Path(__file__).resolve().parents[1] / "examples" / "feature_throughput.py
 
 
 @pytest.fixture(scope="module")
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("feature_throughput", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module  # Dataclasses look their module up.
-    spec.loader.exec_module(module)
-    return module
+def example(load_example: Callable[[str], Any]) -> Any:
+    return load_example("feature_throughput")
 
 
 def test_every_arm_reads_every_byte_in_every_round(example: Any, tmp_path: Path) -> None:
