@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from hypothesis import settings
 
 SHARED = "VMRBENCH_SHARED"
@@ -20,6 +21,15 @@ pytest.register_assert_rewrite("detr_golden", "double_precision")
 # A busy machine is no reason to fail: timings are never asserted.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors as small as here are slower on several threads, and these round sums otherwise than the stored cases."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

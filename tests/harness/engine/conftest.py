@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from vmrbench.catalog import Catalog, load_catalog
 from vmrbench.config import Cell, SweepConfig, load_config
@@ -88,15 +87,6 @@ class Sweep:
 
     def record(self, arm: str) -> dict[str, Any]:
         return read_record(self.store.path("cells", run_key(self.cells[arm])) / RECORD)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors as small as here are slower on several threads, and very much so beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
