@@ -23,6 +23,14 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file share a test process, and so do all that read one finished sweep: fixtures are made once."""
+    for item in items:
+        reads = "finished" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("finished" if reads else item.path.name))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Tensors as small as here are slower on several threads, and these round sums otherwise than the stored cases."""

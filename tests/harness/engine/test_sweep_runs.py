@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from vmrbench.cli import app
 from vmrbench.engine import cell_jobs, stages
 from vmrbench.engine.stages import LOG, WEIGHTS
-from vmrbench.engine.sweep import plan_sweep, report_sweep
+from vmrbench.engine.sweep import plan_sweep, report_sweep, run_sweep
 from vmrbench.errors import DataError
 from vmrbench.store import read_json, read_record, read_wall_time
 
@@ -156,16 +156,18 @@ def test_mistakes_that_differ_from_errors_are_reported_as_failures(
     assert list(result.failed.values()) == ["row 3 is bad", "RuntimeError: no luck"]
 
 
-def test_a_report_is_the_same_when_the_store_is_gone(finished: Any, tmp_path: Path) -> None:
-    folder = finished.config.report.parent
+def test_a_report_is_the_same_when_the_store_is_gone(make_sweep: Callable[..., Any], tmp_path: Path) -> None:
+    sweep = make_sweep("all", "uniform", "spotvmr", sets=(*QUICK, "train.base_epochs=0"))
+    assert dict(run_sweep(sweep.config, catalog=sweep.catalog).failed) == {}
+    folder = sweep.config.report.parent
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts}
-    aside = finished.config.store.rename(tmp_path / "runs")
+    assert len([path for path in kept if path.suffix == ".svg"]) == 5
+    sweep.config.store.rename(tmp_path / "runs")
     for path in kept:
         if path.suffix != ".json":
             path.unlink()
 
-    written = report_sweep(finished.config, finished.catalog)
-    aside.rename(finished.config.store)
+    written = report_sweep(sweep.config, sweep.catalog)
 
     assert set(written) == {path for path in kept if path.suffix in {".md", ".svg"}}
     assert {path: path.read_bytes() for path in kept} == kept
