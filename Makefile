@@ -8,7 +8,7 @@ VENV ?= .venv
 # the index that torch's installation page names for CPU builds, e.g. make bench TORCH="torch==2.13.0 --index-url ...".
 TORCH ?= torch==2.13.0
 
-# Test processes, each with one thread.
+# Processes of mypy and of pytest, each with one thread.
 WORKERS ?= 2
 PYTEST_FLAGS ?=
 
@@ -24,8 +24,8 @@ bench: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_FLAGS)
+	$(BIN)/mypy --num-workers $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 install: $(INSTALLED)
 

@@ -6,12 +6,15 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from hypothesis import settings
+
+from vmrbench.report import page
 
 SHARED = "VMRBENCH_SHARED"
 
@@ -21,14 +24,6 @@ pytest.register_assert_rewrite("detr_golden", "double_precision")
 # A busy machine is no reason to fail: timings are never asserted.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file share a test process, and so do all that read one finished sweep: fixtures are made once."""
-    for item in items:
-        reads = "finished" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("finished" if reads else item.path.name))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,6 +45,19 @@ def shared_dir() -> Path:
     if os.environ.get("VMRBENCH_REQUIRE_SHARED") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def without_pictures() -> Callable[[], AbstractContextManager[None]]:
+    """Inside it reports have no pictures: drawing them takes as long as a tiny sweep, and tests of reports do draw."""
+
+    @contextmanager
+    def inside() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(page, "figures", lambda summary: ())
+            yield
+
+    return inside
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -268,6 +269,7 @@ def _double(batch: Batch) -> Batch:
     )
 
 
+@cache
 def _published(preset: str) -> Tan2d:
     with torch.device("meta"):
         return Tan2d(make_options(SPEC, preset, {}, preset), Dims(video=PUBLISHED[preset][0], text=300)).eval()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -49,6 +48,8 @@ def match_slots(slots: Slots, truth: Sequence[Tensor], costs: MatchCosts, *, end
     Source:
         Carion et al., End-to-End Object Detection with Transformers, 2020; Lei et al., QVHighlights, 2021.
     """
+    from scipy.optimize import linear_sum_assignment  # Slow to import, and read in training only.
+
     cost = _cost_matrix(slots, pad_sequence(list(truth), batch_first=True), costs, ends).numpy(force=True)
     pairs: list[tuple[int, int, int]] = []
     for sample, moments in enumerate(truth):

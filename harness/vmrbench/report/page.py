@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -104,19 +104,22 @@ def write_report(summary: SweepSummary, path: Path) -> list[Path]:
     folder = page.parent / FIGURES
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
+    for name, figure in figures(summary):
+        save_svg(figure, folder / name)
+        drawn.append(folder / name)
+    page.write_text(render(summary), encoding="utf-8")
+    return [page, *drawn]
+
+
+def figures(summary: SweepSummary) -> Iterator[tuple[str, Figure]]:
+    """File name and figure of every picture of the report, drawn when asked for."""
     for entry in summary.datasets:
         for kind, draw_kind in _DRAWN.items():
             figure = draw_kind(summary, entry)
             if figure is not None:
-                target = folder / figure_name(summary, entry, kind)
-                save_svg(figure, target)
-                drawn.append(target)
+                yield figure_name(summary, entry, kind), figure
         for trimmer in strip_trimmers(summary, entry):
-            target = folder / figure_name(summary, entry, f"strips {trimmer}")
-            save_svg(draw_strips(summary, entry, trimmer), target)
-            drawn.append(target)
-    page.write_text(render(summary), encoding="utf-8")
-    return [page, *drawn]
+            yield figure_name(summary, entry, f"strips {trimmer}"), draw_strips(summary, entry, trimmer)
 
 
 def render(summary: SweepSummary) -> str:

@@ -7,7 +7,6 @@ start and end become logits over whatever candidates a backbone ranks.
 from __future__ import annotations
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
 
@@ -72,6 +71,8 @@ def _slot_loss(logits: Tensor, spans: Tensor, teacher: DistillTargets) -> Tensor
 
 def _assignment(cost: Tensor) -> Tensor:
     """[Q] for every student slot the teacher slot it is matched with. cost: [Q, Q]."""
+    from scipy.optimize import linear_sum_assignment  # Slow to import, and read in training only.
+
     rows, columns = linear_sum_assignment(cost.float().numpy(force=True))
     assert (rows[1:] > rows[:-1]).all()
     return torch.as_tensor(columns, dtype=torch.long, device=cost.device)

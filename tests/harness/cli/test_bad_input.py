@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,12 +98,18 @@ def write_features(folder: Path, group: str, video: str, width: int | None = Non
     np.savez(folder / "data" / group / f"{video}.npz", features=rows)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures(without_pictures: Callable[[], Any]) -> Iterator[None]:
+    with without_pictures():
+        yield
+
+
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments), prog_name="vmrbench")
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stored(tmp_path_factory: pytest.TempPathFactory, no_pictures: None) -> Path:
     """A folder with good input whose sweep has run."""
     folder = tmp_path_factory.mktemp("stored")
     for group in WIDTHS:

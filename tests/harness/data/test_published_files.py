@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import mean, median
 
@@ -94,6 +95,7 @@ ROWS = {
 }
 
 
+@cache
 def read(shared: Path, name: str, durations: tuple[str, ...] = CSV) -> AnnotationFile:
     paths = tuple(shared / "data" / path for path in durations)
     return read_annotations(shared / "data" / name, options=FlavourOptions(durations=paths), policy=LENIENT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from vmrbench.catalog import Catalog, load_catalog
 from vmrbench.config import Cell, SweepConfig, load_config
 from vmrbench.engine.identity_keys import StageKeys, run_key, stage_keys
 from vmrbench.engine.record import RECORD
+from vmrbench.engine.stages import make_base, make_train
 from vmrbench.engine.sweep import SweepResult, run_sweep
-from vmrbench.report import page
 from vmrbench.store import Store, read_record
 
 SWEEP = """\
@@ -26,7 +27,7 @@ datasets:
     name: simulated
     options: {profile: tacos, clip_seconds: 20.0, videos_train: 8, videos_val: 4, videos_test: 6, queries_per_video: 2}
 backbones:
-  - {name: moment_detr, preset: small}
+  - {name: moment_detr, preset: small, options: {encoder_layers: 1, decoder_layers: 1}}
 trimmers:
 """
 ARMS = {
@@ -72,16 +73,22 @@ class Sweep:
     config: SweepConfig
     catalog: Catalog
     cells: dict[str, Cell]
+    without_pictures: Callable[[], AbstractContextManager[None]]
 
     @property
     def store(self) -> Store:
         return Store(root=self.config.store)
 
     def run(self) -> SweepResult:
-        """Runs it with empty pictures: drawing them takes as long as all the rest, and tests of reports do draw."""
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(page, "save_svg", lambda figure, path: path.write_text("<svg/>"))
+        with self.without_pictures():
             return run_sweep(self.config, catalog=self.catalog)
+
+    def train(self) -> None:
+        """Trains and does nothing else."""
+        for arm, cell in self.cells.items():
+            keys = self.keys(arm)
+            self.store.ensure("base", keys.base, lambda folder: make_base(cell, folder, keys.base))  # noqa: B023
+            self.store.ensure("train", keys.train, lambda folder: make_train(cell, self.store, folder, keys))  # noqa: B023
 
     def keys(self, arm: str) -> StageKeys:
         return stage_keys(self.cells[arm], "any machine")
@@ -99,14 +106,19 @@ def offers() -> Catalog:
 
 
 @pytest.fixture(scope="session")
-def make_sweep(offers: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sweep]:
+def make_sweep(
+    offers: Catalog,
+    tmp_path_factory: pytest.TempPathFactory,
+    without_pictures: Callable[[], AbstractContextManager[None]],
+) -> Callable[..., Sweep]:
     """Writes a sweep of the arms named, with values set; runs nothing."""
 
     def make(*arms: str, sets: tuple[str, ...] = (), folder: Path | None = None) -> Sweep:
         path = (folder or tmp_path_factory.mktemp("sweep")) / "sweep.yaml"
         path.write_text(SWEEP + "".join(f"  - {(ARMS | MORE_ARMS)[arm]}\n" for arm in arms))
         config = load_config(path, sets)
-        return Sweep(config=config, catalog=offers, cells={c.trimmer.id: c for c in config.resolve(offers)})
+        cells = {cell.trimmer.id: cell for cell in config.resolve(offers)}
+        return Sweep(config=config, catalog=offers, cells=cells, without_pictures=without_pictures)
 
     return make
 

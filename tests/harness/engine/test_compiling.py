@@ -19,7 +19,7 @@ from vmrbench.testing.factories import make_batch
 from vmrbench.trim.fill import FineOnly
 from vmrbench.types import Batch
 
-SETS = ("train.base_epochs=0", "train.extra_epochs=0")
+SETS = ("train.base_epochs=0", "train.extra_epochs=0", "backbones.moment_detr.options.encoder_layers=0")
 LENGTHS = ([5, 3], [9, 2], [7], [4])
 
 

@@ -106,6 +106,7 @@ def test_the_curve_over_queries_starts_cold_and_ends_amortised(records: dict[str
 
 
 def test_the_report_shows_what_was_kept_and_links_its_figures(finished: Any) -> None:
+    report_sweep(finished.config, finished.catalog)
     text = finished.config.report.read_text()
     figures = finished.config.report.parent / "figures"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,10 @@ def written(folder: Path, text: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def ran(tmp_path_factory: pytest.TempPathFactory, without_pictures: Callable[[], Any]) -> Any:
     config, catalog = written(tmp_path_factory.mktemp("blind"), SWEEP + TRIMMERS + PROBES), load_catalog()
-    result = run_sweep(config, catalog=catalog)
+    with without_pictures():
+        result = run_sweep(config, catalog=catalog)
     assert dict(result.failed) == {}
     return config, {cell.id: cell for cell in config.resolve(catalog)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,10 @@ def sweep(folder: Path, ood: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def ran(tmp_path_factory: pytest.TempPathFactory, without_pictures: Callable[[], Any]) -> Any:
     config, catalog = sweep(tmp_path_factory.mktemp("cd"), "test_ood: charades_test_ood.json"), load_catalog()
-    assert dict(run_sweep(config, catalog=catalog).failed) == {}
+    with without_pictures():
+        assert dict(run_sweep(config, catalog=catalog).failed) == {}
     return config, {cell.id: cell for cell in config.resolve(catalog)}
 
 

@@ -11,7 +11,8 @@ import torch
 from mmengine.optim import OptimWrapper
 
 from vmrbench.config import TrainConfig
-from vmrbench.engine.train import Stage, _schedule
+from vmrbench.engine.runner import _schedule
+from vmrbench.engine.train import Stage
 
 EPOCHS, STEPS = 4, 10
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from vmrbench.catalog import Catalog
 from vmrbench.config import TrainConfig, load_config
 from vmrbench.engine.identity_keys import latency_key
 from vmrbench.engine.predict import predict_split
+from vmrbench.engine.runner import _Watch
 from vmrbench.engine.splits import split_of
 from vmrbench.engine.stages import new_arm, read_queries, untrimmed_arm
-from vmrbench.engine.train import Stage, TrainLog, _Watch, train
+from vmrbench.engine.train import Stage, TrainLog, train
 from vmrbench.engine.train_ratios import drawn_ratio
 from vmrbench.errors import ConfigError, PluginError
 from vmrbench.protocol.published import get_protocol
@@ -199,7 +201,7 @@ def test_a_sweep_over_ratios_trains_once_and_predicts_for_each(make_sweep: MakeS
     path.write_text(text)
     config = load_config(path)
     cells = {cell.trimmer.id: cell for cell in config.resolve(sweep.catalog)}
-    sweep = type(sweep)(config=config, catalog=sweep.catalog, cells=cells)
+    sweep = replace(sweep, config=config, cells=cells)
 
     assert dict(sweep.run().failed) == {}
 

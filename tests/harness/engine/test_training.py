@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from vmrbench.config import TrainConfig
+from vmrbench.engine.runner import _Watch
 from vmrbench.engine.splits import split_of
 from vmrbench.engine.stages import untrimmed_arm
-from vmrbench.engine.train import Stage, TrainLog, _Watch, train
+from vmrbench.engine.train import Stage, TrainLog, train
 
 EPOCHS = 5
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from vmrbench.config.settings import TrainConfig
 from vmrbench.engine.arm import Arm
-from vmrbench.engine.train import _optimizer
+from vmrbench.engine.runner import _optimizer
 from vmrbench.testing.factories import make_batch
 from vmrbench.trim.fill import ConcatZero
 from vmrbench.types import Batch, TrimDecision

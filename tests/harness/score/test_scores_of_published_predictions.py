@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vmrbench.data.annotations import read_annotations
+from vmrbench.data.annotations import AnnotationFile, read_annotations
 from vmrbench.data.defects import DefectPolicy
 from vmrbench.protocol.convention import VMRBENCH_V1
 from vmrbench.score.floors import floors
@@ -45,6 +45,12 @@ def predictions(path: Path) -> list[Prediction]:
         )
         for line in lines(path)
     ]
+
+
+@pytest.fixture(scope="module")
+def activitynet_train(shared_dir: Path) -> AnnotationFile:
+    policy = DefectPolicy(reversed="drop", zero_length="drop")
+    return read_annotations(shared_dir / "data" / "activitynet_captions" / "train.json", policy=policy)
 
 
 def test_average_precision_is_the_official_one_query_by_query(shared_dir: Path) -> None:
@@ -139,12 +145,9 @@ def test_query_blind_floors_are_the_known_ones(
     ],
 )
 def test_floors_of_activitynet_captions_are_the_known_ones(
-    shared_dir: Path, split: str, constant: dict[str, float], whole: dict[str, float]
+    shared_dir: Path, activitynet_train: AnnotationFile, split: str, constant: dict[str, float], whole: dict[str, float]
 ) -> None:
-    folder = shared_dir / "data" / "activitynet_captions"
-    train = read_annotations(folder / "train.json", policy=DefectPolicy(reversed="drop", zero_length="drop"))
-
-    found = floors(train, read_annotations(folder / f"{split}.json"))
+    found = floors(activitynet_train, read_annotations(shared_dir / "data/activitynet_captions" / f"{split}.json"))
 
     assert found.constant == pytest.approx(constant, abs=0.06)
     assert {name: found.whole_video[name] for name in whole} == pytest.approx(whole, abs=0.065)
