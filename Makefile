@@ -15,7 +15,7 @@ PYTEST_FLAGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: bench test install format clean
+.PHONY: bench test test-slow install format clean
 
 bench: $(INSTALLED)
 	$(BIN)/vmrbench run benchmarks.yaml
@@ -25,7 +25,11 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --num-workers $(WORKERS)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(PYTEST_FLAGS)
+
+# What make test leaves out: real data, processes of their own, whole trainings.
+test-slow: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m slow $(PYTEST_FLAGS)
 
 install: $(INSTALLED)
 

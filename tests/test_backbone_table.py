@@ -52,6 +52,7 @@ def test_backbones_that_are_not_offered_are_named(example: Any, tmp_path: Path, 
     assert "Not offered here: later." in written
 
 
+@pytest.mark.slow
 def test_what_is_timed_stands_in_the_table(example: Any, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(example, "OFFICIAL", [example.OFFICIAL[0]])
     monkeypatch.setattr(example, "RUNS", 1)

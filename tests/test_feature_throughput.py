@@ -16,6 +16,7 @@ def example(load_example: Callable[[str], Any]) -> Any:
     return load_example("feature_throughput")
 
 
+@pytest.mark.slow
 def test_every_arm_reads_every_byte_in_every_round(example: Any, tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
     example.make_features(tmp_path / "f", videos=3, rows=4, width=5, compress=True)
@@ -34,6 +35,7 @@ def test_rates_are_medians_of_rounds(example: Any) -> None:
     assert "| a | 0.500 [0.250, 1.000] | 50 [25, 100] | 3 |" in example.table({"a": rounds}, 100)
 
 
+@pytest.mark.slow
 def test_example_prints_a_table(example: Any, capsys: pytest.CaptureFixture[str]) -> None:
     example.main(["--videos", "2", "--rows", "3", "--width", "4", "--rounds", "1"])
 

@@ -41,6 +41,7 @@ def test_a_video_is_as_long_as_it_was_asked_to_be() -> None:
     assert batch.duration.tolist() == [1800.0]
 
 
+@pytest.mark.slow
 def test_every_arm_is_measured_at_every_length_that_its_backbone_takes(measured: list[Measured]) -> None:
     fits = [entry for entry in measured if entry.minutes < 4]
 
@@ -53,6 +54,7 @@ def test_every_arm_is_measured_at_every_length_that_its_backbone_takes(measured:
     assert all(e.memory is not None and e.absolute is not None and e.absolute > e.memory["whole"] for e in fits)
 
 
+@pytest.mark.slow
 def test_a_length_that_the_backbone_refuses_has_the_reason(measured: list[Measured]) -> None:
     longest = [entry for entry in measured if entry.minutes == 4]
 
@@ -60,6 +62,7 @@ def test_a_length_that_the_backbone_refuses_has_the_reason(measured: list[Measur
     assert all("120 rows" in (e.reason or "") for e in longest)
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_have_its_memory_says_so_for_every_length() -> None:
     found = measure_backbone(replace(JOB, minutes=(1.0,), memory_cap=50_000_000))
 
@@ -67,6 +70,7 @@ def test_a_process_that_cannot_have_its_memory_says_so_for_every_length() -> Non
     assert all(entry.reason for entry in found)
 
 
+@pytest.mark.slow
 def test_the_page_has_dashes_and_reasons_for_what_is_missing(example: Any, measured: list[Measured]) -> None:
     machine = {"cpu": "a processor", "cores": 2, "threads": 1, "libraries": {"torch": "2"}}
 

@@ -175,6 +175,7 @@ def test_every_decoder_layer_has_boundary_layers() -> None:
     assert len(model.layer_slots(model(batch))) == 3
 
 
+@pytest.mark.slow
 def test_a_planted_signal_is_learned() -> None:
     torch.manual_seed(0)
 

@@ -15,6 +15,8 @@ from vmrbench.specs import Dims
 from vmrbench.testing.factories import make_batch
 from vmrbench.testing.predictions import changed_by_company
 
+pytestmark = pytest.mark.slow
+
 BACKBONES = load_catalog().backbones
 SAMPLES = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 12)), min_size=1, max_size=5)
 

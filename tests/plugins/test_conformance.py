@@ -52,6 +52,7 @@ def test_query_blind_backbones_have_no_multiply_adds_to_count() -> None:
     assert counted == {"constant_window": 0, "prior_sampler": 0, "whole_video": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [{"bidirectional": True, "lstm_layers": 2}, {"proposals": "conv"}])
 def test_variants_of_2d_tan_conform(overrides: dict[str, object]) -> None:
     spec = CATALOG.backbones["2d_tan"].spec
@@ -59,6 +60,7 @@ def test_variants_of_2d_tan_conform(overrides: dict[str, object]) -> None:
     check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "2d_tan"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bam_detr", "cg_detr", "eatr", "moment_detr", "qd_detr", "tr_detr", "uvcom"])
 def test_variants_of_moment_detr_and_its_relatives_conform(name: str) -> None:
     """Two options at once: one is read where clips come in, the other where words do."""
@@ -69,6 +71,7 @@ def test_variants_of_moment_detr_and_its_relatives_conform(name: str) -> None:
     check_backbone(spec, Dims(video=16, text=12), options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -83,6 +86,7 @@ def test_variants_of_snag_conform(overrides: dict[str, object]) -> None:
     check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "snag"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [{"tef": False, "text_position": True}, {"anchor": 1.0}])
 def test_variants_of_univtg_conform(overrides: dict[str, object]) -> None:
     spec = CATALOG.backbones["univtg"].spec
@@ -90,6 +94,7 @@ def test_variants_of_univtg_conform(overrides: dict[str, object]) -> None:
     check_backbone(spec, Dims(video=16, text=12), make_options(spec, "small", overrides, "univtg"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [{"predictor": "transformer"}, {"vocabulary": 5}, {"top_k": 1}])
 def test_variants_of_vslnet_conform(overrides: dict[str, object]) -> None:
     spec = CATALOG.backbones["vslnet"].spec
@@ -106,6 +111,7 @@ def test_trimmer_conforms(spec: TrimmerSpec, embedding: int | None) -> None:
     check_trimmer(spec, TrimDims(index=index, text=12, rows=index + 9, embedding=embedding), options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [

@@ -45,6 +45,7 @@ def learn(trimmer: nn.Module, term: str, steps: int = 40) -> None:
     trimmer.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "term"),
     [

@@ -101,6 +101,7 @@ def test_slots_of_a_trimmed_video_are_fractions_of_the_whole_video() -> None:
     assert spans.max() <= 0.5
 
 
+@pytest.mark.slow
 def test_a_planted_signal_is_learned() -> None:
     torch.manual_seed(0)
 

@@ -117,6 +117,7 @@ def test_learned_text_positions_are_an_option() -> None:
     assert not torch.allclose(turned, model(batch).slots.spans, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_planted_signal_is_learned() -> None:
     torch.manual_seed(0)
 

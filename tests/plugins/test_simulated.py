@@ -80,6 +80,7 @@ def test_moment_starts_match_the_published_histogram(name: ProfileName) -> None:
     assert (start < 0.02).mean() == pytest.approx(PROFILES[name].target.start_at_zero, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "videos", "queries"), [("tacos", 75, 9790), ("charades", 5336, 12404)])
 def test_default_size_is_the_published_one(name: ProfileName, videos: int, queries: int) -> None:
     annotations = build_simulated(SimulatedOptions(profile=name)).split("train").annotations

@@ -309,6 +309,7 @@ def test_a_window_without_a_middle_is_refused(window: int) -> None:
         SnagOptions(window=window)
 
 
+@pytest.mark.slow
 def test_a_planted_signal_is_learned() -> None:
     torch.manual_seed(0)
     batch = _planted()

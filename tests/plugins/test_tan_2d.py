@@ -235,6 +235,7 @@ def test_a_grid_that_does_not_fit_is_refused(options: Tan2dOptions, message: str
         Tan2d(options, Dims(video=4, text=4))
 
 
+@pytest.mark.slow
 def test_a_planted_signal_is_learned() -> None:
     torch.manual_seed(0)
     batch = _planted()

@@ -216,6 +216,7 @@ def test_a_batch_without_any_moment_has_a_label_term_alone() -> None:
     assert set(terms.values()) == {0.0}
 
 
+@pytest.mark.slow
 def test_a_planted_signal_is_learned() -> None:
     torch.manual_seed(0)
     batch = _planted()

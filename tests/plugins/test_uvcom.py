@@ -246,6 +246,7 @@ def test_a_sample_gets_the_same_in_another_batch(golden: DetrGolden) -> None:
     assert detr_golden.error(alone.slots.spans[0], together.slots.spans[2].numpy()) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_planted_signal_is_learned() -> None:
     torch.manual_seed(0)
 

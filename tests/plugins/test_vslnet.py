@@ -231,6 +231,7 @@ def test_every_candidate_to_distil_is_a_moment_on_real_clips() -> None:
     assert targets.candidate_mask[1].nonzero()[:, 0].tolist() == [0, 1, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("predictor", ["recurrent", "transformer"])
 def test_a_planted_signal_is_learned(predictor: str) -> None:
     torch.manual_seed(0)

@@ -306,6 +306,7 @@ def test_bad_features_met_while_training_are_told_once_at_the_end(folder: Path, 
     assert refusal(folder) == message
 
 
+@pytest.mark.slow
 def test_a_mistake_met_in_another_process_is_told_once_without_noise(folder: Path) -> None:
     message = nan_in_training(folder)
 

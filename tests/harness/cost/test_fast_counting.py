@@ -63,6 +63,7 @@ def meta_batch(spec: BackboneSpec, options: Any, clips: int, tokens: int) -> Bat
     return replace(batch, extra=extra).to("meta")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(name for name, offer in CATALOG.backbones.items() if offer.spec.reads_features))
 def test_counts_of_every_backbone_are_those_of_the_slow_count(name: str) -> None:
     spec: BackboneSpec = CATALOG.pick("backbone", name).spec

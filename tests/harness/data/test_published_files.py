@@ -101,6 +101,7 @@ def read(shared: Path, name: str, durations: tuple[str, ...] = CSV) -> Annotatio
     return read_annotations(shared / "data" / name, options=FlavourOptions(durations=paths), policy=LENIENT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_published_file_has_its_published_counts_and_statistics(shared_dir: Path, name: str) -> None:
     row, file = ROWS[name], read(shared_dir, name)
@@ -123,6 +124,7 @@ def test_published_file_has_its_published_counts_and_statistics(shared_dir: Path
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.repeated])
 def test_published_file_repeats_as_many_queries_as_published(shared_dir: Path, name: str) -> None:
     found = annotation_findings(shared_dir / "data" / name)
@@ -130,11 +132,13 @@ def test_published_file_repeats_as_many_queries_as_published(shared_dir: Path, n
     assert [finding.count for finding in found if finding.check == "repeated_queries"] == [ROWS[name].repeated]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["charades_sta/charades_sta_train.txt", "charades_sta/charades_sta_test.txt"])
 def test_both_sources_of_charades_durations_say_the_same(shared_dir: Path, name: str) -> None:
     assert read(shared_dir, name, CSV).fingerprint == read(shared_dir, name, JSON).fingerprint
 
 
+@pytest.mark.slow
 def test_the_test_split_without_truth_asks_what_the_one_with_truth_asks(shared_dir: Path) -> None:
     bare = read(shared_dir, "qvhighlights/highlight_test_release.jsonl")
     whole = read(shared_dir, "qvhighlights/highlight_test_with_gt.jsonl")
@@ -143,6 +147,7 @@ def test_the_test_split_without_truth_asks_what_the_one_with_truth_asks(shared_d
     assert {a.sample_id: a.sentence for a in bare} == {a.sample_id: a.sentence for a in whole}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_tacos_in_frames_and_in_seconds_agree_to_the_bit(shared_dir: Path, split: str) -> None:
     frames, seconds = read(shared_dir, f"tacos/{split}.json"), read(shared_dir, f"tacos/tacos_{split}_release.jsonl")

@@ -141,6 +141,7 @@ def both(make_sweep: Callable[..., Any]) -> tuple[Any, Any]:
     return plain, other
 
 
+@pytest.mark.slow
 def test_a_compiled_sweep_shares_the_weights_and_predicts_the_same(both: tuple[Any, Any]) -> None:
     plain, other = both
 
@@ -156,6 +157,7 @@ def test_a_compiled_sweep_shares_the_weights_and_predicts_the_same(both: tuple[A
     )
 
 
+@pytest.mark.slow
 def test_a_record_says_what_was_compiled(both: tuple[Any, Any]) -> None:
     plain, other = both
     records = [read_record(path) for path in plain.config.store.glob("cells/*/record.json")]
@@ -169,6 +171,7 @@ def test_a_record_says_what_was_compiled(both: tuple[Any, Any]) -> None:
     assert line in other.config.report.read_text()
 
 
+@pytest.mark.slow
 def test_compiled_arms_are_timed_in_a_session_of_their_own(both: tuple[Any, Any]) -> None:
     plain, _ = both
     sessions = [read_json(path) for path in plain.config.store.glob("cost/*/latency.json")]

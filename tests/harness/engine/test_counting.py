@@ -48,6 +48,7 @@ def test_every_shape_of_the_split_is_counted_once(make_sweep: Callable[..., Any]
     assert sorted(counted) == sorted({(len(s.clips), len(s.query)) for s in samples})
 
 
+@pytest.mark.slow
 def test_peak_memory_is_measured_at_the_longest_video(make_sweep: Callable[..., Any]) -> None:
     sweep = make_sweep("none", sets=("cost.memory=true", "train.base_epochs=0", "train.extra_epochs=0"))
 

@@ -12,6 +12,8 @@ from vmrbench.engine.stages import LOG, WEIGHTS, new_arm
 from vmrbench.engine.weights import read_weights
 from vmrbench.store import read_json
 
+pytestmark = pytest.mark.slow
+
 FROZEN = ("frozen", "frozen_adapter", "frozen_still")
 
 

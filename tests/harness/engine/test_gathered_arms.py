@@ -15,6 +15,8 @@ from vmrbench.engine.stages import MACS, PREDICTIONS, new_arm, read_queries
 from vmrbench.score.submission import read_predictions
 from vmrbench.store import read_json
 
+pytestmark = pytest.mark.slow
+
 SETS = ("cost.macs_shapes=null", "cost.latency_samples=0", "datasets.tiny.options.videos_test=4")
 
 

@@ -80,6 +80,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_epoch_to_the_same_weights(
     make_sweep: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_every_batch_keeps_what_its_ratio_allows(
         assert kept == [max(1, int(ratio * clips + 1e-9)) for clips in lengths]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ["uniform", "random", "supervised", "exact"])
 def test_weights_do_not_depend_on_the_ratio_of_the_test(make_sweep: MakeSweep, tmp_path: Path, arm: str) -> None:
     cells = [make_sweep(arm, sets=drawing(arm, ratio)).cells[arm] for ratio in (0.5, 0.1)]
@@ -116,6 +117,7 @@ def test_weights_do_not_depend_on_the_ratio_of_the_test(make_sweep: MakeSweep, t
     assert (first.trimmer.options.keep_ratio, second.trimmer.options.keep_ratio) == (0.5, 0.1)
 
 
+@pytest.mark.slow
 # A hook of the engine, and the number of finished steps, of which an epoch has two.
 @pytest.mark.parametrize(
     ("hook", "steps"), [("before_train_epoch", 4), ("before_train_iter", 3), ("after_val_epoch", 4)]
@@ -190,6 +192,7 @@ def test_a_latency_session_is_made_again_for_another_ratio_of_the_test(make_swee
     assert latency_key([half], "m") != latency_key([tenth], "m")
 
 
+@pytest.mark.slow
 def test_a_sweep_over_ratios_trains_once_and_predicts_for_each(make_sweep: MakeSweep, tmp_path: Path) -> None:
     sweep = make_sweep("supervised", folder=tmp_path)
     path = tmp_path / "sweep.yaml"

@@ -53,6 +53,7 @@ def straight(make_sweep: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
 
 
 # A hook of the engine, the number of finished epochs, epochs between validations, and share of the moving average.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hook", "epoch", "every", "ema"),
     [

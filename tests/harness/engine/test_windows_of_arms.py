@@ -21,6 +21,8 @@ from vmrbench.store import read_json
 SETS = ("cost.macs_shapes=null", "cost.latency_samples=0", "datasets.tiny.options.videos_test=4")
 ARMS = ("oracle_window", "two_windows")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cut(make_sweep: Callable[..., Any]) -> Any:

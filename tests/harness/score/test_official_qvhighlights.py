@@ -71,6 +71,7 @@ def ours(result: ScoreResult) -> dict[str, float]:
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("predictions", "metrics"), FILES, ids=[metrics.rpartition("/")[2] for _, metrics in FILES])
 def test_every_published_value_is_reproduced(shared_dir: Path, predictions: str, metrics: str) -> None:
     golden = predictions.startswith(GOLDEN)

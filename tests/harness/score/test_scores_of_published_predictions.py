@@ -129,6 +129,7 @@ def test_query_blind_floors_are_the_known_ones(
     assert found.whole_video == pytest.approx(whole, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "constant", "whole"),
     [

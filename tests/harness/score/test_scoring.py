@@ -47,6 +47,7 @@ def answers(folder: Path, name: str, windows: list[list[float]]) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(RELEASED))
 def test_released_predictions_under_other_conventions_score_what_is_known(shared_dir: Path, name: str) -> None:
     annotations = read_annotations(shared_dir / "data" / "qvhighlights" / "highlight_val_release.jsonl")
@@ -166,6 +167,7 @@ def test_floors_follow_the_operator_of_the_protocol() -> None:
     assert floors(None, annotations, TWO_D_TAN_V1).whole_video["R1@0.5"] == 0.0
 
 
+@pytest.mark.slow
 def test_query_blind_floors_of_qvhighlights_are_the_known_ones(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "qvhighlights"
     val, test = (read_annotations(folder / f"highlight_{name}.jsonl") for name in ("val_release", "test_with_gt"))
@@ -184,6 +186,7 @@ def test_query_blind_floors_of_qvhighlights_are_the_known_ones(shared_dir: Path)
     assert whole == pytest.approx({"R1@0.5": 9.0, "R1@0.7": 6.1, "mIoU": 23.9}, abs=0.06)
 
 
+@pytest.mark.slow
 def test_the_window_fitted_on_all_of_qvhighlights_train_is_the_one_a_loop_finds(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "qvhighlights"
     train, val = (read_annotations(folder / f"highlight_{name}_release.jsonl") for name in ("train", "val"))
