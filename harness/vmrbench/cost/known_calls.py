@@ -7,7 +7,7 @@ meta tensor holds no numbers, so what comes out, and its count, depend on shapes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,14 +20,20 @@ Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Made:
-    """How a new tensor looks."""
+class Made:
+    """How a new meta tensor looks."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
     dtype: torch.dtype
 
+    @classmethod
+    def of(cls, tensor: Tensor) -> Made:
+        """How `tensor` looks."""
+        return cls(shape=tuple(tensor.shape), stride=tensor.stride(), dtype=tensor.dtype)
+
     def again(self) -> Tensor:
+        """Another tensor that looks so."""
         return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=META)
 
 
@@ -37,7 +43,7 @@ class KnownCall:
 
     flops: int
     uncounted: str | None
-    made: tuple[_Made, ...]
+    made: tuple[Made, ...]
     kind: type | None  # tuple or list, None for a bare tensor
 
     def again(self) -> Any:
@@ -51,6 +57,7 @@ class KnownCalls:
 
     def __init__(self) -> None:
         self._calls: dict[Key, KnownCall] = {}
+        self._layers: dict[Key, Any] = {}
 
     def find(self, key: Key | None) -> KnownCall | None:
         """What is known of the call with this key, from `call_key`."""
@@ -61,9 +68,17 @@ class KnownCalls:
         tensors = tuple(out) if type(out) in (tuple, list) else (out,)
         if key is None or not all(_is_plain(item) for item in tensors):
             return
-        made = tuple(_Made(shape=tuple(t.shape), stride=t.stride(), dtype=t.dtype) for t in tensors)
+        made = tuple(map(Made.of, tensors))
         kind = None if isinstance(out, Tensor) else type(out)
         self._calls[key] = KnownCall(flops=flops, uncounted=uncounted, made=made, kind=kind)
+
+    def layer(self, key: Key | None, work_out: Callable[[], Any]) -> Any:
+        """What is known of a whole layer with this key, from `key_of`; worked out where nothing is."""
+        if key is None:
+            return work_out()
+        if key not in self._layers:
+            self._layers[key] = work_out()
+        return self._layers[key]
 
 
 def call_key(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Key | None:
@@ -74,8 +89,13 @@ def call_key(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Key |
     """
     if not _makes_new(func):
         return None
+    return key_of(func, *args, *kwargs.items())
+
+
+def key_of(func: Any, *arguments: Any) -> Key | None:
+    """`func` with shapes and options of its arguments; None where there is more to them."""
     try:
-        return (func, *map(_part, args), *((name, _part(value)) for name, value in kwargs.items()))
+        return (func, *map(_part, arguments))
     except _NotOfShapesAlone:
         return None
 

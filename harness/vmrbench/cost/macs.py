@@ -79,8 +79,9 @@ def count_macs(fn: Callable[..., object], *args: Any, known: KnownCalls | None =
         >>> count_macs(torch.nn.Linear(3, 4), torch.zeros(2, 3)).value
         24
     """
-    counting = _Counting(known or KnownCalls())
-    with countable(), torch.no_grad(), counting, FewSteps(counting):
+    shared = known or KnownCalls()
+    counting = _Counting(shared)
+    with countable(), torch.no_grad(), counting, FewSteps(counting, shared):
         fn(*args)
     return Macs(value=counting.count.flops // 2, uncounted=dict(sorted(counting.count.uncounted.items())))
 

@@ -17,6 +17,7 @@ from vmrbench.catalog import load_catalog
 from vmrbench.config.options import make_options
 from vmrbench.cost.known_calls import KnownCalls, call_key
 from vmrbench.cost.macs import count_macs, countable
+from vmrbench.cost.recurrent_macs import FewSteps
 from vmrbench.data.even_batch import even_batch
 from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.types import Batch
@@ -106,6 +107,16 @@ def test_a_recurrent_layer_that_is_counted_runs_few_steps() -> None:
         count_macs(layer, rows)
 
     assert sum(outside.ran.values()) < 200
+
+
+def test_a_recurrent_layer_runs_once_for_sequences_of_every_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, known = nn.LSTM(6, 4, batch_first=True, bidirectional=True).to("meta"), KnownCalls()
+    short, long = (torch.zeros(1, steps, 6, device="meta") for steps in (40, 70))
+    alone = count_macs(layer, long)
+    count_macs(layer, short, known=known)
+    monkeypatch.setattr(FewSteps, "_few_and_more", None)
+
+    assert count_macs(layer, long, known=known) == alone
 
 
 def test_a_recurrent_layer_with_numbers_computes_them_while_it_is_counted() -> None:
