@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vmrbench.cost.machine import machine_facts, machine_line
 from vmrbench.data.features import FeatureSource
 from vmrbench.data.packed import CacheChoice
 from vmrbench.data.provider import FilesProvider
@@ -168,8 +169,9 @@ def main(arguments: Sequence[str]) -> None:
         annotations = make_annotations(chosen.videos, chosen.rows)
         taken = measure(arms_of(features, cache, annotations), chosen.rounds)
     kind = "compressed" if chosen.compress else "stored"
-    print(table(taken, chosen.videos))
-    print(f"\n{chosen.videos} videos of {chosen.rows} x {chosen.width} fp32, npz {kind}; medians [lowest, highest].")
+    print(f"# How fast features are read\n\n{table(taken, chosen.videos)}\n")
+    print(f"{chosen.videos} videos of {chosen.rows} x {chosen.width} fp32, npz {kind}; medians [lowest, highest],")
+    print(f"on {machine_line(machine_facts())}. By `python examples/feature_throughput.py`.")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from vmrbench.cost.machine import machine_facts, machine_line
 from vmrbench.protocol.convention import VMRBENCH_V1
 from vmrbench.protocol.published import QVHIGHLIGHTS_V1
 from vmrbench.score.details import details
@@ -65,13 +66,17 @@ def seconds(work: Callable[[], object], rounds: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a page with a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--split", action="append", choices=list(SIZES), help="all by default; repeatable")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     names = list(VMRBENCH_V1.metric_names)
+    print("# How long scoring takes\n")
+    print(f"Fastest of {asked.rounds} rounds on {machine_line(machine_facts())}; made-up predictions of real numbers.")
+    print("Every column but the first adds to it; intervals are of 10,000 resamples. By")
+    print("`python examples/scoring_speed.py`.\n")
     print("| split | queries | scores s | + intervals by video s | + by query s | by IoU and length s |")
     print("|---|---|---|---|---|---|")
     for name in asked.split or SIZES:
