@@ -102,7 +102,7 @@ class SweepConfig:
         return replace(self, file=_checked(document), document=document)
 
     def _path(self, key: str, text: str) -> Path:
-        return self.document.place((key,)).folder / Path(text).expanduser()
+        return (self.document.place((key,)).folder / Path(text).expanduser()).resolve()
 
     def _plugin(self, number: int, text: str) -> Path | str:
         if not is_file_name(text):

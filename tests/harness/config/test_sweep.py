@@ -167,3 +167,9 @@ def test_a_sweep_is_scored_by_a_published_protocol(write, protocol):
     config = load_config(write(f"protocol: {protocol}\ntrain: {{select_by: mAP}}\n"))
 
     assert (config.file.protocol, config.file.train.select_by) == (protocol, "mAP")
+
+
+def test_a_place_outside_the_folder_of_the_file_is_shown_without_detours(write):
+    path = write("report: ../elsewhere/report.md\n")
+
+    assert load_config(path).report == path.parent.parent.resolve() / "elsewhere" / "report.md"
