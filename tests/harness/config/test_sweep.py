@@ -172,4 +172,4 @@ def test_a_sweep_is_scored_by_a_published_protocol(write, protocol):
 def test_a_place_outside_the_folder_of_the_file_is_shown_without_detours(write):
     path = write("report: ../elsewhere/report.md\n")
 
-    assert load_config(path).report == path.parent.parent.resolve() / "elsewhere" / "report.md"
+    assert load_config(path).report == path.resolve().parents[1] / "elsewhere" / "report.md"
