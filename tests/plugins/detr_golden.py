@@ -293,7 +293,7 @@ def planted_batch() -> Batch:
     return replace(batch, clips=clips, moments=tuple(moments))
 
 
-def losses_of_training(model: nn.Module, batch: Batch, steps: int = 25, learning_rate: float = 1e-3) -> list[float]:
+def losses_of_training(model: nn.Module, batch: Batch, steps: int = 60, learning_rate: float = 1e-3) -> list[float]:
     """The sum of the loss terms at every step on one batch."""
     optimizer, losses = torch.optim.AdamW(model.parameters(), lr=learning_rate), []
     for _ in range(steps):

@@ -107,8 +107,7 @@ def test_variants_of_vslnet_conform(overrides: dict[str, object]) -> None:
 def test_trimmer_conforms(spec: TrimmerSpec, embedding: int | None) -> None:
     # A cosine needs an index in the space of the query.
     index = 12 if spec.name == "cosine_topk" else 6
-    options = make_options(spec, "small" if "small" in spec.presets else None, {}, spec.name)
-    check_trimmer(spec, TrimDims(index=index, text=12, rows=index + 9, embedding=embedding), options)
+    check_trimmer(spec, TrimDims(index=index, text=12, rows=index + 9, embedding=embedding))
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from vmrbench.specs import BackboneSpec, Dims
 from vmrbench.types import Batch
 
 CATALOG = load_catalog()
-SHAPES = [(9, 4), (21, 4)]
+SHAPES = [(9, 4), (30, 7), (33, 4)]
 RECURRENT = [
     *(lambda two=two: nn.LSTM(6, 4, 2, batch_first=True, bidirectional=two) for two in (False, True)),
     *(lambda two=two: nn.GRU(6, 4, 2, batch_first=True, bidirectional=two) for two in (False, True)),

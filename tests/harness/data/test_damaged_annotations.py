@@ -31,7 +31,7 @@ STRANGE = st.one_of(
     st.sampled_from(["", " ", "\ud800", "\x00", "a\nb", "##", "nan", "1e5", [], {}, [[]], [[1]], [[2, 1]], {"a": 1}]),
     st.recursive(st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3), max_leaves=5),
 )
-FEW = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ QUICK = ("cost.latency_samples=0", "train.extra_epochs=0")
 @pytest.fixture(scope="module")
 def ran(make_sweep: Callable[..., Any]) -> Any:
     """Arms of every kind of cost, run once; tests read its store and change nothing."""
-    sweep = make_sweep("none", "all", "zero", "uniform", "spotvmr")
+    sweep = make_sweep("none", "all", "zero", "uniform", "random", "spotvmr")
     assert dict(sweep.run().failed) == {}
     return sweep
 
@@ -166,11 +166,11 @@ def test_mistakes_that_differ_from_errors_are_reported_as_failures(
 
 
 def test_a_report_is_the_same_when_the_store_is_gone(make_sweep: Callable[..., Any], tmp_path: Path) -> None:
-    sweep = make_sweep("all", "uniform", sets=(*QUICK, "train.base_epochs=0"))
+    sweep = make_sweep("all", "uniform", "spotvmr", sets=(*QUICK, "train.base_epochs=0"))
     assert dict(run_sweep(sweep.config, catalog=sweep.catalog).failed) == {}
     folder = sweep.config.report.parent
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts}
-    assert len([path for path in kept if path.suffix == ".svg"]) == 4
+    assert len([path for path in kept if path.suffix == ".svg"]) == 5
     sweep.config.store.rename(tmp_path / "runs")
     for path in kept:
         if path.suffix != ".json":
@@ -208,7 +208,7 @@ def test_a_record_says_what_ran_with_what_and_at_which_cost(ran: Any) -> None:
     encode = {name: record["cost"]["macs_cold"]["encode"]["value"] for name, record in found.items()}
     index = {name: record["cost"]["macs_cold"]["index"]["value"] for name, record in found.items()}
     assert encode["zero"] == 0
-    assert encode["uniform"] == encode["spotvmr"] < encode["all"] == encode["none"]
+    assert encode["uniform"] == encode["random"] == encode["spotvmr"] < encode["all"] == encode["none"]
     assert index["none"] == 0 < index["uniform"] == index["all"]
     assert found["spotvmr"]["training"]["shares_encoder"] is True
 
