@@ -1,4 +1,4 @@
-"""`vmrbench data`: whether annotations and features fit together, before anything is trained."""
+"""`vmrbench data`: whether annotations and features fit together, and clips cut to fit, before anything is trained."""
 
 from __future__ import annotations
 
@@ -72,6 +72,23 @@ def doctor(
         typer.echo(report.to_markdown(), nl=False)
     if not report.is_clean:
         raise typer.Exit(1)
+
+
+@data.command()
+def cut(
+    annotations: Annotated[list[Path], typer.Argument(metavar="ANNOTATIONS...", help="Files of Ego4D NLQ.")],
+    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="Features of whole videos, {video_uid}.pt.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where {clip_uid}.pt go.")],
+) -> None:
+    """Cut the clips that annotations are about out of the features of whole videos, as Ego4D's own script does."""
+    from vmrbench.data.annotations import read_annotations
+    from vmrbench.data.cut import KEEP_ALL, cut_clips
+    from vmrbench.data.features import FeatureStore
+
+    queries = [query for path in annotations for query in read_annotations(path, policy=KEEP_ALL)]
+    (source,) = _layout_sources("ego4d/nlq", root, [])
+    written = cut_clips(queries, FeatureStore(source), out)
+    typer.echo(f"wrote {len(written)} clips to {out}")
 
 
 def _of_a_sweep(dataset: str, sweep: Path, sets: list[str] | None) -> Material:

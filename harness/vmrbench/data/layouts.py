@@ -198,7 +198,7 @@ _SNAG_CHARADES = {
     "flow": ("charades_sta/i3d_features/kinetics/flow", "i3d_flow"),
     "c3d": ("charades_sta/c3d_features", "c3d"),
 }
-_EGO4D_FRAMES = {"stride_frames": 16.0, "window_frames": 32.0}
+_SNAG_EGO4D_FRAMES = {"stride_frames": 16.0, "window_frames": 32.0}
 _QID = "qid{query_id}.npz"
 _BARE = "{query_id}.npz"
 
@@ -245,7 +245,9 @@ LAYOUTS: Mapping[LayoutName, Mapping[str, KnownFeatures]] = {
                     "encoder": "slowfast",
                     "pattern": "{video_id}.pt",
                     "fps": 30.0,
-                    **_EGO4D_FRAMES,
+                    # As VSLNet counts. Cut out of whole videos, row 0 has its centre anywhere in the first stride, on
+                    # average in its middle, whatever the window was.
+                    "stride_frames": 16.0,
                 }
             },
             published=("slowfast",),
@@ -257,7 +259,7 @@ LAYOUTS: Mapping[LayoutName, Mapping[str, KnownFeatures]] = {
         "activitynet": _snag({"c3d": ("anet_1.3/c3d_features", "c3d")}, {"stride_frames": 8.0, "window_frames": 16.0}),
         "ego4d": _snag(
             {"slowfast": ("ego4d/slowfast_features", "slowfast")},
-            _EGO4D_FRAMES,
+            _SNAG_EGO4D_FRAMES,
             text={"path": "ego4d/bert_features", "encoder": "bert"},
         ),
         "mad": _snag(

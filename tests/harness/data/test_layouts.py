@@ -166,9 +166,8 @@ def test_ego4d_has_a_row_every_16_of_30_frames(tmp_path: Path) -> None:
     found = sample(tmp_path, "ego4d", "nlq", clip, 480.0)
 
     assert np.array_equal(found.clips, rows)
-    # Windows of 32 frames: the second is centred at frame 32.
-    assert found.clip_start[1].item() == pytest.approx(24 / 30)
-    assert found.clip_end[1].item() == pytest.approx(40 / 30)
+    assert found.clip_start[1].item() == pytest.approx(16 / 30)
+    assert found.clip_end[1].item() == pytest.approx(32 / 30)
 
 
 def test_snag_takes_every_fourth_row_of_tacos_at_the_frame_rate_of_the_annotation(tmp_path: Path) -> None:

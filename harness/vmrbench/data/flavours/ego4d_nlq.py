@@ -22,14 +22,21 @@ from vmrbench.data.flavours.values import (
     text,
 )
 
+# In `extra` on the time base `clip`: start and end of the clip in its whole video, in seconds.
+SOURCE_WINDOW = "source_window"
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Clip:
-    """A clip: where it stands in the file, its names, and what its queries count seconds in."""
+    """A clip: where it stands in the file, its names, and what its queries count seconds in.
+
+    window: where it lies in the whole video, in seconds; None on the time base `video`, which does not need it.
+    """
 
     where: str
     video_uid: str
     clip_uid: str
+    window: Window | None
     timed_id: str
     duration: float
 
@@ -49,21 +56,18 @@ def read_ego4d_nlq(path: Path, document: Mapping[str, Any], options: FlavourOpti
     for video_place, video in _objects(document, "videos", str(path)):
         video_uid = text(required(video, "video_uid", video_place), f"{video_place}: video_uid")
         for clip_place, clip in _objects(video, "clips", video_place):
-            clip_uid = text(required(clip, "clip_uid", clip_place), f"{clip_place}: clip_uid")
-            place = f"{path}, clip {shown(clip_uid)}"
-            timed = _Clip(
-                where=place,
-                video_uid=video_uid,
-                clip_uid=clip_uid,
-                timed_id=video_uid if whole else clip_uid,
-                duration=whole.of(video_uid, place) if whole else _seconds_of_clip(clip, place),
-            )
-            yield from _queries(clip, timed, options.time_base)
+            yield from _queries(clip, _timed(path, clip, clip_place, video_uid, whole), options.time_base)
 
 
-def _seconds_of_clip(clip: Mapping[str, Any], where: str) -> float:
+def _timed(path: Path, clip: Mapping[str, Any], clip_place: str, video_uid: str, whole: Durations | None) -> _Clip:
+    clip_uid = text(required(clip, "clip_uid", clip_place), f"{clip_place}: clip_uid")
+    where = f"{path}, clip {shown(clip_uid)}"
+    names = {"where": where, "video_uid": video_uid, "clip_uid": clip_uid}
+    if whole is not None:
+        return _Clip(**names, window=None, timed_id=video_uid, duration=whole.of(video_uid, where))
     start, end = (number(required(clip, f"video_{edge}_sec", where), f"{where}: {edge}") for edge in ("start", "end"))
-    return positive(end - start, f"{where}: video_end_sec - video_start_sec")
+    duration = positive(end - start, f"{where}: video_end_sec - video_start_sec")
+    return _Clip(**names, window=(start, end), timed_id=clip_uid, duration=duration)
 
 
 def _queries(clip: Mapping[str, Any], timed: _Clip, time_base: str) -> Iterator[WrittenQuery]:
@@ -73,6 +77,7 @@ def _queries(clip: Mapping[str, Any], timed: _Clip, time_base: str) -> Iterator[
             where = f"{timed.where}, query '{uid}_{position}'"
             extra = {key: value for key, value in row.items() if key != "query"}
             names = {"clip_uid": timed.clip_uid, "annotation_uid": uid, "query_idx": position}
+            window = {} if timed.window is None else {SOURCE_WINDOW: timed.window}
             yield WrittenQuery(
                 where=where,
                 sample_id=f"{uid}_{position}",
@@ -81,7 +86,7 @@ def _queries(clip: Mapping[str, Any], timed: _Clip, time_base: str) -> Iterator[
                 duration=timed.duration,
                 windows=_windows(row, time_base, where),
                 window_key=f"{time_base}_start_sec, {time_base}_end_sec",
-                extra={**extra, **names, "source_video": timed.video_uid},
+                extra={**extra, **names, "source_video": timed.video_uid, **window},
             )
 
 
