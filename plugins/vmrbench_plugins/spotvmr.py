@@ -36,7 +36,8 @@ from vmrbench.trim.adaptive import allowance
 from vmrbench.trim.budget import step_quotas, top_clips
 from vmrbench.trim.distill import candidate_loss, embedding_loss, highlight_loss
 from vmrbench.trim.noise import hard_draws, sample_uniform
-from vmrbench.trim.selection_losses import budget_loss, teacher_loss, truth_loss
+from vmrbench.trim.query_match import RidgeMatch
+from vmrbench.trim.selection_losses import budget_loss, standardised, teacher_loss, truth_loss
 from vmrbench.types import Batch, DistillTargets, TrimDecision
 
 
@@ -54,11 +55,12 @@ class Options:
     selection_target: what else teaches the selector (ours), `none`, the `teacher`'s saliency, the `truth` of the
     labels, or `both` halved; selection: at test, `topk` or `threshold` (deterministic), or `stochastic`;
     share_encoder: borrow the backbone's encoder where it offers one; private_width: width of the private encoder
-    otherwise; index_groups: the groups of the index that the whole arm reads, all where None; temperature: of the
-    Gumbel draw at the first epoch, falls linearly to 0; budget_weight, highlight_weight, candidate_weight,
-    embedding_weight: of the published losses, 0 leaves a term out; selection_weight: of our selection loss;
-    task_gradient: let the retrieval loss reach the selector through the mask, as published; seed: of the stochastic
-    selection.
+    otherwise; ridge_start: start from the linear match of index and query that is fitted in closed form, as
+    `supervised_topk` does (ours); index_groups: the groups of the index that the whole arm reads, all where None;
+    temperature: of the Gumbel draw at the first epoch, falls linearly to 0; budget_weight, highlight_weight,
+    candidate_weight, embedding_weight: of the published losses, 0 leaves a term out; selection_weight: of our selection
+    loss; task_gradient: let the retrieval loss reach the selector through the mask, as published; seed: of the
+    stochastic selection.
     """
 
     keep_ratio: Share = 0.25
@@ -69,6 +71,7 @@ class Options:
     selection: Literal["topk", "threshold", "stochastic"] = "topk"
     share_encoder: bool = True
     private_width: Count = 128
+    ridge_start: bool = _later(False)
     index_groups: tuple[str, ...] | None = _later(None)
     temperature: Positive = 5.0
     budget_weight: NotNegative = 300.0
@@ -104,6 +107,10 @@ class SpotVmr(nn.Module):
         for layer in layers:
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.match = RidgeMatch(dims, "mean") if options.ridge_start else None
+        if self.match is not None:
+            self.match_weight = nn.Parameter(torch.ones(()))
+            nn.init.zeros_(layers[1].weight)  # Every clip has the score of its match until something is learned.
         self.temperature = options.temperature
         self.threshold: float | None = None
 
@@ -111,6 +118,11 @@ class SpotVmr(nn.Module):
     def learns_alone(self) -> bool:
         """Where nothing but the backbone's losses teaches the selector (`faithful`), it cannot."""
         return self.options.target != "none"
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Fit the linear match; without it nothing is read."""
+        if self.match is not None:
+            self.match.fit(batches)
 
     def set_progress(self, share: float) -> None:
         """Anneal the temperature: linear from its start to 0. share: of the training that is done, 0..1."""
@@ -123,12 +135,13 @@ class SpotVmr(nn.Module):
         With an adaptive budget the first preview, of the index alone, says what K is for a query.
         """
         kept = torch.zeros_like(batch.clip_start)
-        logit = self._logit(batch, access, kept)
+        start = self._start(batch)
+        logit = start + self._logit(batch, access, kept)
         budget, most = allowance(batch, logit, self.options.keep_ratio, None if self.training else self.threshold)
         quotas = step_quotas(budget, self.options.steps)
         steps, logits = [], []
         for step in range(self.options.steps):
-            logit = self._logit(batch, access, kept) if step else logit
+            logit = start + self._logit(batch, access, kept) if step else logit
             added = self._draw(logit, kept, batch, quotas[:, step], step)
             kept = (kept + added).clamp(0, 1)
             steps.append(added)
@@ -143,6 +156,13 @@ class SpotVmr(nn.Module):
             demand=logits[0].detach(),
             most=None if drawn else most,
         )
+
+    def _start(self, batch: Batch) -> Tensor:
+        """[B, L] what every step's logits begin from, zero without a match."""
+        if self.match is None:
+            return torch.zeros_like(batch.clip_start)
+        matched: Tensor = self.match_weight * standardised(self.match(batch).float(), batch.clip_mask)
+        return matched.masked_fill(~batch.clip_mask, 0.0)
 
     def _logit(self, batch: Batch, access: ClipAccess, kept: Tensor) -> Tensor:
         if self.private is None:

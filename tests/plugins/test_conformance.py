@@ -120,6 +120,7 @@ def test_trimmer_conforms(spec: TrimmerSpec, embedding: int | None) -> None:
         ("decafnet_block", {"group_clips": 3}),
         ("lite_eval", {"selection": "threshold", "coarse_width": 5, "fine_width": 9}),
         ("ocsampler", {"selection": "stochastic"}),
+        ("spotvmr", {"ridge_start": True}),
         ("supervised_topk", {"share_encoder": True}),
         ("supervised_topk", {"ridge_start": False}),
         ("two_stage", {"share_encoder": True}),

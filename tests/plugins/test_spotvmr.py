@@ -87,6 +87,24 @@ def test_later_steps_see_the_clips_kept_before() -> None:
     assert torch.equal(changed, decision.steps[0, 0] > 0)
 
 
+@pytest.mark.parametrize("share", [True, False])
+def test_with_a_ridge_start_every_step_begins_from_the_fitted_match(share: bool) -> None:
+    options = Options(keep_ratio=0.5, steps=2, share_encoder=share, ridge_start=True)
+    trimmer, batch = SpotVmr(options, DIMS).eval(), make_batch([20, 7])
+    with torch.no_grad():
+        trimmer.match.map.copy_(torch.randn(8, 12, generator=torch.Generator().manual_seed(1)))
+
+    decision, _ = run(trimmer, batch)
+
+    match = trimmer.match(batch)
+    for sample, length in enumerate([20, 7]):
+        real = match[sample, :length]
+        expected = (real - real.mean()) / real.std(correction=0)
+        for step in range(2):
+            torch.testing.assert_close(decision.logits[sample, step, :length], expected, atol=1e-5, rtol=1e-5)
+    assert set(decision.keep[1, :7].nonzero().flatten().tolist()) == set(match[1, :7].topk(3).indices.tolist())
+
+
 @pytest.mark.parametrize("mode", ["faithful", "exact"])
 def test_the_task_gradient_reaches_the_selector_through_the_mask(mode: str) -> None:
     batch = make_batch([20, 7])
