@@ -25,7 +25,7 @@ MINUTES, CLIP_SECONDS = (15.0, 30.0, 60.0, 120.0), 2.0
 CAP_BYTES, HOUR = 4_000_000_000, 60.0
 # VSLNet has a place for every clip; two hours need more than its preset has.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"vslnet": {"max_clips": 4096}}
-ARMS = {"all": "untrimmed", "spotvmr": "SpotVMR"}
+ARMS = {"all": "untrimmed", "spotvmr": "SpotVMR", "spotvmr_own": "SpotVMR, own encoder"}
 
 Rows = Mapping[str, Sequence[Measured]]
 Reading = Callable[[Measured], float | None]
@@ -151,7 +151,8 @@ def _introduction(units: tuple[float, float], clip_seconds: float) -> str:
     index, encode = (f"{value / 1e9:.3g}" for value in units)
     return f"""\
 One query on one simulated video, a clip row every {clip_seconds:g} s, presets `small` of every backbone, untrimmed and
-with SpotVMR (mode `exact`, {chosen["steps"]} steps, keep ratio {chosen["keep_ratio"]:g}). MACs are counted (index:
+with SpotVMR (mode `exact`, {chosen["steps"]} steps, keep ratio {chosen["keep_ratio"]:g}), whose selector borrows the
+encoder of the backbone and grows as that does, or has one of its own (`share_encoder: false`). MACs are counted (index:
 declared, {index} GMACs a clip, beside {encode} GMACs of an expensive one); times are medians of runs that take turns
 over lengths and arms; each backbone has a process of its own that may hold {CAP_BYTES / 1e9:g} GB. Exponents are slopes
 of log cost over log length with the 95 % interval of the fit; where parts of different growth add up, the exponent of

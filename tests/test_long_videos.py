@@ -13,6 +13,7 @@ from vmrbench.catalog import load_catalog
 from vmrbench.engine.long_videos import Job, Measured, long_video, measure_backbone
 
 PATH = Path(__file__).resolve().parents[1] / "examples" / "long_videos.py"
+ARMS = ("all", "spotvmr", "spotvmr_own")
 JOB = Job(
     backbone="vslnet",
     preset="small",
@@ -46,11 +47,11 @@ def test_every_arm_is_measured_at_every_length_that_its_backbone_takes(measured:
     fits = [entry for entry in measured if entry.minutes < 4]
 
     assert [(e.arm, e.minutes, e.clips) for e in fits] == [
-        (arm, minutes, int(minutes * 30)) for arm in ("all", "spotvmr") for minutes in (0.5, 1.0, 2.0)
+        (arm, minutes, int(minutes * 30)) for arm in ARMS for minutes in (0.5, 1.0, 2.0)
     ]
-    assert [e.reason for e in fits] == [None] * 6
+    assert [e.reason for e in fits] == [None] * 9
     assert all(e.rounds == 3 and e.time_ms is not None and e.time_ms["backbone"] > 0 for e in fits)
-    assert all(e.macs is not None and (e.macs["trim"] > 0) == (e.arm == "spotvmr") for e in fits)
+    assert all(e.macs is not None and (e.macs["trim"] > 0) == (e.arm != "all") for e in fits)
     assert all(e.memory is not None and e.absolute is not None and e.absolute > e.memory["whole"] for e in fits)
 
 
@@ -58,7 +59,7 @@ def test_every_arm_is_measured_at_every_length_that_its_backbone_takes(measured:
 def test_a_length_that_the_backbone_refuses_has_the_reason(measured: list[Measured]) -> None:
     longest = [entry for entry in measured if entry.minutes == 4]
 
-    assert [(e.macs, e.time_ms) for e in longest] == [(None, None)] * 2
+    assert [(e.macs, e.time_ms) for e in longest] == [(None, None)] * 3
     assert all("120 rows" in (e.reason or "") for e in longest)
 
 
@@ -66,7 +67,7 @@ def test_a_length_that_the_backbone_refuses_has_the_reason(measured: list[Measur
 def test_a_process_that_cannot_have_its_memory_says_so_for_every_length() -> None:
     found = measure_backbone(replace(JOB, minutes=(1.0,), memory_cap=50_000_000))
 
-    assert [(entry.arm, entry.time_ms) for entry in found] == [("all", None), ("spotvmr", None)]
+    assert [(entry.arm, entry.time_ms) for entry in found] == [(arm, None) for arm in ARMS]
     assert all(entry.reason for entry in found)
 
 

@@ -31,9 +31,13 @@ from vmrbench.engine.made_up_arms import MadeUpArm, Part
 from vmrbench.errors import UserError
 from vmrbench.types import Batch
 
+_SPOTVMR = {"steps": 2, "keep_ratio": 0.25}
 TRIMMERS: Mapping[str, Part] = {
     "all": Part(name="all"),
-    "spotvmr": Part(name="spotvmr", preset="exact", options={"steps": 2, "keep_ratio": 0.25}),
+    "spotvmr": Part(name="spotvmr", preset="exact", options=_SPOTVMR),
+    "spotvmr_own": Part(
+        name="spotvmr", preset="exact", options=_SPOTVMR | {"share_encoder": False, "private_width": 96}
+    ),
 }
 MOST_ROUNDS, FEWEST_ROUNDS = 9, 3
 SLOWEST_CALL_S = 20.0

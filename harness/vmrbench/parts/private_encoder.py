@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vmrbench.parts.context_query import read_both_ways, trilinear
 from vmrbench.parts.convolution import SeparableConvolutions, hide_padding
+from vmrbench.parts.window_attention import window_attend
+
+# Clips on either side that a clip attends to: all of them in a video of up to so many. SpotEM pools a video to 128
+# positions before its attention; here rows stay, and cost must not grow with the square of their number.
+REACH = 256
 
 
 class PrivateEncoder(nn.Module):
     """Convolutions and self-attention over the clips, then context-query attention with the words.
 
     Source: the shape of VSLNet's encoder (Zhang et al., ACL 2020) that SpotEM's selector borrows: four depthwise
-    separable convolutions, one attention layer, trilinear context-query attention.
+    separable convolutions, one attention layer, trilinear context-query attention. Ours: attention reaches
+    `REACH` clips to either side, so that time and memory grow with the length of a video and not with its square.
     """
 
     def __init__(self, video_width: int, text_width: int, width: int, *, layers: int = 4, heads: int = 4) -> None:
         super().__init__()
+        self.reach = REACH
         self.video_in, self.text_in = nn.Linear(video_width, width), nn.Linear(text_width, width)
         self.convolutions = SeparableConvolutions(width, layers, 7)
         self.attention_norm = nn.LayerNorm(width)
@@ -44,5 +52,14 @@ class PrivateEncoder(nn.Module):
     def _encode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         hidden = self.convolutions(hidden, mask)
         normed = self.attention_norm(hidden)
-        attended = self.attention(normed, normed, normed, key_padding_mask=~mask, need_weights=False)[0]
-        return hide_padding(hidden + attended, mask)
+        return hide_padding(hidden + self._attend(normed, mask), mask)
+
+    def _attend(self, rows: Tensor, mask: Tensor) -> Tensor:
+        attention = self.attention
+        if rows.shape[1] <= self.reach:
+            attended: Tensor = attention(rows, rows, rows, key_padding_mask=~mask, need_weights=False)[0]
+            return attended
+        projected = functional.linear(rows, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
+        mixed = window_attend(*projected, attention.num_heads, mask, self.reach, 0.0)
+        out: Tensor = attention.out_proj(mixed)
+        return out
