@@ -59,7 +59,7 @@ class PrivateEncoder(nn.Module):
         if rows.shape[1] <= self.reach:
             attended: Tensor = attention(rows, rows, rows, key_padding_mask=~mask, need_weights=False)[0]
             return attended
-        projected = functional.linear(rows, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
-        mixed = window_attend(*projected, attention.num_heads, mask, self.reach, 0.0)
+        query, key, value = functional.linear(rows, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
+        mixed = window_attend(query, key, value, attention.num_heads, mask, self.reach, 0.0)
         out: Tensor = attention.out_proj(mixed)
         return out
