@@ -63,7 +63,10 @@ def doctor(
         material = _of_a_sweep(dataset, sweep, sets)
     else:
         options, policy = flavour_options(flavour), defect_policy(defects)
-        files = {path.stem: AnnotationSource(path=path, options=options, policy=policy) for path in annotations or []}
+        files = {
+            name: AnnotationSource(path=path, options=options, policy=policy)
+            for name, path in _named(annotations or []).items()
+        }
         material = _of_options(files, _layout_sources(layout, root, part or []), source or [])
     report = examine(material)
     if as_json:
@@ -89,6 +92,12 @@ def cut(
     (source,) = _layout_sources("ego4d/nlq", root, [])
     written = cut_clips(queries, FeatureStore(source), out)
     typer.echo(f"wrote {len(written)} clips to {out}")
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Every file by its stem, by its whole path where several have one stem."""
+    stems = [path.stem for path in paths]
+    return {path.stem if stems.count(path.stem) == 1 else str(path): path for path in paths}
 
 
 def _of_a_sweep(dataset: str, sweep: Path, sets: list[str] | None) -> Material:

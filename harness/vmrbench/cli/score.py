@@ -36,6 +36,10 @@ def score(
         bool, typer.Option("--sensitivity", help="Only the table of other conventions, one column a file.")
     ] = False,
     flavour: Flavour = None,
+    train_flavour: Annotated[
+        list[str] | None,
+        typer.Option("--train-flavour", metavar="KEY=VALUE", help="As --flavour, where that of --train differs."),
+    ] = None,
     defects: Defects = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +54,15 @@ def score(
     if only_sensitivity:
         _sensitivity(predictions, truth, rules, as_json)
         return
-    fitting = None if train is None else read_annotations(train, options=options, policy=policy)
+    fitting = None
+    if train is not None:
+        own = options if train_flavour is None else flavour_options(train_flavour)
+        fitting = read_annotations(train, options=own, policy=policy)
+        if fitting.fingerprint == truth.fingerprint:
+            raise ConfigError(
+                f"--train {train}: holds the very queries of --annotations; name the training file, or its split by "
+                "--train-flavour split=train"
+            )
     other = None if ood_annotations is None else read_annotations(ood_annotations, options=options, policy=policy)
     found = [
         assess(path, truth, rules, against=against, train=fitting, ood=None if other is None else (unlike, other))

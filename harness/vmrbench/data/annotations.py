@@ -22,13 +22,14 @@ class AnnotationFile(Sequence[Annotation]):
     """The queries of a file, in its order, and what there is to know about it.
 
     flavour: what the file was recognised as; defects: what was wrong with it and what was done; fingerprint: of its
-    content as written.
+    content as written; dropped: ids of queries that were left out.
     """
 
     flavour: str
     annotations: tuple[Annotation, ...]
     defects: DefectReport
     fingerprint: str
+    dropped: frozenset[str] = frozenset()
 
     @property
     def known_split(self) -> KnownSplit | None:
@@ -88,4 +89,5 @@ def read_annotations(
         annotations=tuple(annotations),
         defects=defects,
         fingerprint=content_fingerprint(written),
+        dropped=frozenset(query.sample_id for query in written) - {annotation.sample_id for annotation in annotations},
     )

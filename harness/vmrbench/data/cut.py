@@ -26,6 +26,9 @@ KEEP_ALL = DefectPolicy(
     no_truth="keep",
 )
 
+# Rows that the features of a video may end before its clip: windows of frames are not cut off at the end of a video.
+ROWS_SHORT = 2
+
 
 def cut_clips(annotations: Iterable[Annotation], store: FeatureStore, out: Path) -> list[Path]:
     """Write `<out>/<clip>.pt`, a tensor [rows, width] fp32, for the clip of every annotation; each video is read once.
@@ -40,10 +43,16 @@ def cut_clips(annotations: Iterable[Annotation], store: FeatureStore, out: Path)
         out: the folder; made where it is missing.
 
     Raises:
-        ConfigError: the source tells no stride in frames at a fixed rate.
-        DataError: an annotation does not tell where its clip lies, a video has no features, or ends before a clip.
+        ConfigError: the source tells no stride in frames at a fixed rate, or `out` cannot be a folder.
+        DataError: an annotation does not tell where its clip lies, the name of a clip is no file name or is that of
+            clips of two videos, a video has no features, or ends more than two rows before a clip does. What was
+            written before stays.
     """
     rate = _rows_a_second(store.source)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be a folder: {error.strerror}; name another") from error
     clips = _clips_by_video(annotations)
     store.check_coverage(clips)
     written = []
@@ -59,13 +68,19 @@ def cut_clips(annotations: Iterable[Annotation], store: FeatureStore, out: Path)
 def _clips_by_video(annotations: Iterable[Annotation]) -> Mapping[str, Mapping[str, Sequence[float]]]:
     """Start and end of every clip, by video and clip."""
     found: dict[str, dict[str, Sequence[float]]] = defaultdict(dict)
+    owner: dict[str, str] = {}
     for annotation in annotations:
         if SOURCE_WINDOW not in annotation.extra:
             raise DataError(
                 f"annotation {annotation.sample_id!r} does not tell where its clip lies in its video; only those of "
                 "Ego4D NLQ on the time base 'clip' do"
             )
-        found[annotation.extra["source_video"]][annotation.video_id] = annotation.extra[SOURCE_WINDOW]
+        clip, video = annotation.video_id, annotation.extra["source_video"]
+        if clip in ("", ".", "..") or any(sign in clip for sign in "/\\\0"):
+            raise DataError(f"annotation {annotation.sample_id!r}: clip {clip!r} cannot be the name of a file")
+        if owner.setdefault(clip, video) != video:
+            raise DataError(f"clip {clip!r} is said to be of video {owner[clip]!r} and of {video!r}; expected one")
+        found[video][clip] = annotation.extra[SOURCE_WINDOW]
     return found
 
 
@@ -77,15 +92,12 @@ def _rows_a_second(source: FeatureSource) -> float:
 
 def _inside(rows: Rows, window: Sequence[float], rate: float, where: str) -> Rows:
     first, last = (int(seconds * rate) for seconds in window)
-    if first >= len(rows):
-        raise DataError(
-            f"{where} begins at row {first}, the video has {len(rows)}; check the features or stride_frames"
-        )
+    if first >= len(rows) or last - ROWS_SHORT >= len(rows):
+        raise DataError(f"{where} has rows {first} to {last}, the video has {len(rows)}; extract its features again")
     return rows[first : last + 1]
 
 
 def _save(path: Path, rows: Rows) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
         torch.save(torch.from_numpy(rows.copy()), aside)  # A copy: a slice would be saved with its whole video.

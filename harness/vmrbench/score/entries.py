@@ -7,13 +7,13 @@ with `query_id` (houzhijian/CONE); TVR submissions (jayleicn/TVRetrieval).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vmrbench.data.flavours.documents import RepeatedKeyError, load_json
 from vmrbench.errors import DataError
 from vmrbench.score.windows import Window
 
@@ -45,11 +45,13 @@ def read_entries(path: Path) -> list[Entry]:
         DataError: the file cannot be read or is of no known schema; the message names file, line and query.
     """
     text = _text(path)
-    whole = _whole(text)
+    whole = _whole(text, path)
     if isinstance(whole, dict) and isinstance(whole.get("results"), list):
         return [_entry(row, f"{path}: result {n}", f"result {n}") for n, row in enumerate(whole["results"], start=1)]
     if isinstance(whole, dict) and any(isinstance(whole.get(task), list) for task in _TVR_TASKS):
         return list(_tvr(whole, path))
+    if isinstance(whole, dict) and "\n" in text.strip():
+        raise DataError(f"{path}: is one JSON object with {_short(list(whole))}; expected {_EXPECTED}, one a line")
     if isinstance(whole, list):
         return [_entry(row, f"{path}: entry {n}", f"entry {n}") for n, row in enumerate(whole, start=1)]
     return [
@@ -66,17 +68,19 @@ def _text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
-def _whole(text: str) -> object:
+def _whole(text: str, path: Path) -> object:
     """The file as one JSON value, None where it is none: JSON lines of several objects are not."""
     try:
-        return json.loads(text)
+        return load_json(text)
+    except RepeatedKeyError as error:
+        raise DataError(f"{path}: {error}") from error
     except (ValueError, RecursionError):
         return None
 
 
 def _parsed(line: str, where: str) -> object:
     try:
-        return json.loads(line)
+        return load_json(line)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is no JSON: {error}") from error
 
@@ -98,7 +102,7 @@ def _entry(row: object, where: str, place: str) -> Entry:
 
 
 def _sample_id(row: Row, where: str) -> str:
-    if "annotation_uid" in row and "query_idx" in row:
+    if "annotation_uid" in row and "qid" not in row and "query_id" not in row:
         return f"{_id(row, 'annotation_uid', where)}_{_id(row, 'query_idx', where)}"
     return _id(row, "query_id" if "query_id" in row else "qid", where)
 

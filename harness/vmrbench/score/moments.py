@@ -147,7 +147,8 @@ def _checked_truth(annotation: Annotation, protocol: Protocol) -> list[Moment]:
             raise DataError(f"{where}: moment {[start, end]} is reversed or not finite")
         if protocol.faults == "refused" and not min(end, annotation.duration) > max(start, 0.0):
             raise DataError(
-                f"{where}: moment {[start, end]} is empty, reversed or outside the video of {annotation.duration} s"
+                f"{where}: moment {[start, end]} is empty, reversed or outside the video of {annotation.duration} s; "
+                f"{protocol.name} scores no such truth: drop it (--defects), or choose a published protocol"
             )
     return list(annotation.moments)
 

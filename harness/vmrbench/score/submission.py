@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmrbench.data.annotations import AnnotationFile
 from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
 from vmrbench.score.entries import Entry, read_entries
@@ -83,7 +84,8 @@ def read_submission(path: Path, annotations: Sequence[Annotation], protocol: Pro
     """Read a predictions file for these annotations, and judge it as the protocol does.
 
     Ids are matched by their text; those of Ego4D's results by `<annotation_uid>_<query_idx>`, which is the id of an
-    annotation or is made of its `extra["annotation_uid"]` and `extra["query_idx"]`.
+    annotation or is made of its `extra["annotation_uid"]` and `extra["query_idx"]`. Predictions for queries that the
+    policy for defects dropped from an `AnnotationFile`, which counts them, are left out too.
 
     Raises:
         DataError: the file is of no known schema, a number is NaN, a query id is unknown or comes twice, a video is
@@ -91,11 +93,14 @@ def read_submission(path: Path, annotations: Sequence[Annotation], protocol: Pro
             beyond the video, a list not sorted by score, or a missing query. The message names file, line and query.
     """
     known = _by_id(annotations)
+    dropped = annotations.dropped if isinstance(annotations, AnnotationFile) else frozenset()
     seen: dict[str, str] = {}
     predictions, faults = [], []
     for entry in read_entries(path):
         where = f"{path}: {entry.place}: query {entry.sample_id!r}"
         annotation = known.get(entry.sample_id)
+        if annotation is None and entry.sample_id in dropped:
+            continue
         if annotation is None:
             raise DataError(f"{where} has a prediction and no annotation; score against its own split")
         _once(entry, seen, where)

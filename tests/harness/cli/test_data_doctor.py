@@ -56,6 +56,20 @@ def write(rows: list[dict[str, Any]]) -> None:
     Path("test.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
 
 
+def test_files_of_one_name_have_a_page_each() -> None:
+    write([query("a0", "a", window=(2.0, 90.0))])
+    for folder in ("x", "y"):
+        Path(folder).mkdir()
+    Path("test.jsonl").rename("x/test.jsonl")
+    write([query("b0", "b")])
+    Path("test.jsonl").rename("y/test.jsonl")
+
+    for files in (["x/test.jsonl", "y/test.jsonl"], ["y/test.jsonl", "x/test.jsonl"]):
+        result = call("--annotations", files[0], "--annotations", files[1])
+        assert result.exit_code == 1
+        assert [f"## {file}: {file}" in result.stdout for file in files] == [True, True]
+
+
 def call(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["data", "doctor", *arguments], prog_name="vmrbench")
 

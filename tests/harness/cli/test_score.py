@@ -35,7 +35,7 @@ def test_a_page_names_the_protocol_and_holds_every_section(tmp_path: Path, annot
     ours = answers(tmp_path / "ours.jsonl", [[10, 20, 0.5]] * 5 + [[30, 20, 0.5]])
     theirs = answers(tmp_path / "theirs.jsonl", [[10, 14, 0.5]] * 6)
 
-    options = ("--protocol", "qvhighlights-v1", "--against", theirs, "--train", annotations)
+    options = ("--protocol", "qvhighlights-v1", "--against", theirs, "--train", training(tmp_path))
     done = score(ours, "--annotations", annotations, *options)
 
     assert done.exit_code == 0
@@ -44,6 +44,52 @@ def test_a_page_names_the_protocol_and_holds_every_section(tmp_path: Path, annot
     for section in ("Scored as it stands", "Against", "Query-blind floors", "By IoU and by length", "Protocol `qvh"):
         assert f"## {section}" in done.stdout
     assert "constant window, fitted on train" in done.stdout
+
+
+def training(folder: Path) -> Path:
+    row = {"qid": 90, "query": "a lamp", "vid": "t", "duration": 50, "relevant_windows": [[5, 10]]}
+    return written(folder / "train.jsonl", [row])
+
+
+def test_a_window_is_not_fitted_on_the_queries_it_is_scored_on(tmp_path: Path, annotations: Path) -> None:
+    ours = answers(tmp_path / "ours.jsonl", [[10, 20, 0.5]] * 6)
+
+    done = score(ours, "--annotations", annotations, "--train", annotations)
+
+    assert done.exit_code == 2
+    assert "holds the very queries of --annotations" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_with_several_splits_is_fitted_on_that_of_train(tmp_path: Path) -> None:
+    def video(windows: list[list[float]]) -> dict[str, object]:
+        said = [{"segment": w, "sentence": "a door", "sentence_id": f"{w}"} for w in windows]
+        return {"duration": 100.0, "num_frames": 3000, "fps": 30.0, "annotations": said}
+
+    both = tmp_path / "snag.json"
+    both.write_text(json.dumps({"training": {"t": video([[0, 50]])}, "validation": {"v": video([[80.0, 90.0]])}}))
+    ours = written(tmp_path / "p.jsonl", [{"qid": "[80.0, 90.0]", "vid": "v", "pred_relevant_windows": [[1, 2, 1]]}])
+    how = (ours, "--annotations", both, "--flavour", "split=validation", "--train", both, "--json")
+
+    split = json.loads(score(*how, "--train-flavour", "split=training").stdout)
+
+    assert split["floors"]["constant"]["R1@0.5"] == 0.0
+    assert score(*how).exit_code == 2
+
+
+def test_predictions_for_dropped_queries_are_left_out(tmp_path: Path) -> None:
+    rows = [
+        {"qid": i, "query": "a door", "vid": "v", "duration": 100, "relevant_windows": [[10, 10 + 10 * i]]}
+        for i in (0, 1)
+    ]
+    truth = written(tmp_path / "truth.jsonl", rows)
+    lines = [{"qid": i, "vid": "v", "pred_relevant_windows": [[10, 20, 1.0]]} for i in (0, 1)]
+    ours = written(tmp_path / "ours.jsonl", lines)
+
+    found = json.loads(score(ours, "--annotations", truth, "--defects", "zero_length=drop", "--json").stdout)
+
+    assert (found["scores"]["R1@0.7"]["value"], found["scores"]["R1@0.7"]["n"]) == (100.0, 1)
+    assert found["annotations"]["queries_dropped"] == 1
 
 
 def test_json_holds_what_the_page_holds(tmp_path: Path, annotations: Path) -> None:

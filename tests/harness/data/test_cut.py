@@ -86,7 +86,45 @@ def test_a_video_that_ends_before_its_clip_is_refused(place: Path) -> None:
     result = call(place)
 
     assert result.exit_code == 2
-    assert "clip 'c8fbfd9c' of '94cdabf3' begins at row 562, the video has 500" in result.output
+    assert "clip 'c8fbfd9c' of '94cdabf3' has rows 562 to 1462, the video has 500" in result.output
+
+
+def test_a_video_may_end_two_rows_before_its_clip_and_no_more(place: Path) -> None:
+    whole = place / "whole" / "94cdabf3.pt"
+    torch.save(torch.ones(1461, 2), whole)
+    assert call(place).exit_code == 0
+    torch.save(torch.ones(1460, 2), whole)
+
+    assert call(place).exit_code == 2
+    assert len(torch.load(place / "clips" / "c8fbfd9c.pt", weights_only=True)) == 899
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a\\b", "..", ""])
+def test_a_name_that_leads_out_of_the_folder_is_refused(place: Path, name: str) -> None:
+    document = json.loads(json.dumps(EGO4D))
+    document["videos"][0]["clips"][0]["clip_uid"] = name
+    (place / "nlq_val.json").write_text(json.dumps(document), encoding="utf-8")
+
+    assert call(place).exit_code == 2
+    assert not list(place.rglob("*evil*"))
+
+
+def test_a_clip_of_two_videos_is_refused(place: Path) -> None:
+    document = json.loads(json.dumps(EGO4D))
+    again = json.loads(json.dumps(document["videos"][0])) | {"video_uid": "another"}
+    again["clips"][0]["annotations"][0]["annotation_uid"] = "other"
+    document["videos"].append(again)
+    (place / "nlq_val.json").write_text(json.dumps(document), encoding="utf-8")
+
+    assert "is said to be of video '94cdabf3' and of 'another'" in call(place).output
+
+
+def test_a_file_where_the_folder_should_be_is_refused(place: Path) -> None:
+    (place / "clips").write_text("")
+
+    result = call(place)
+
+    assert (result.exit_code, "cannot be a folder" in result.output) == (2, True)
 
 
 def test_a_video_without_features_is_named(place: Path) -> None:

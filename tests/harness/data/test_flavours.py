@@ -110,6 +110,17 @@ def test_nlq_counts_empty_queries_in_its_ids_and_times_in_the_clip(tmp_path: Pat
     assert found.defects.found == {"empty_sentence": 1}
 
 
+def test_nlq_for_scoring_alone_may_tell_lengths_only(tmp_path: Path) -> None:
+    document = json.loads(json.dumps(EGO4D))
+    clip = document["videos"][0]["clips"][0]
+    del clip["video_start_sec"], clip["video_end_sec"]
+
+    found = read(Shape(document), tmp_path)
+
+    assert found[0].duration == 480.0
+    assert "source_window" not in found[0].extra
+
+
 def test_nlq_on_video_time_is_in_the_whole_video(tmp_path: Path) -> None:
     found = read(SHAPES["ego4d_nlq on video time"], tmp_path)
 

@@ -87,6 +87,10 @@ def test_ids_of_text_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     [
         ({"results": [3]}, "result 1: found int, expected an object"),
         ({"results": [{"annotation_uid": "a", "query_idx": None}]}, "result 1: 'query_idx' is None"),
+        ({"results": [{"clip_uid": "c", "annotation_uid": "a"}]}, "result 1: 'query_idx' is None"),
+        ('{"qid": 1, "qid": 2}', "key 'qid' comes twice in one object"),
+        ('{"qid": 1, "vid": "v", "pred_relevant_windows": []}\n{"qid": 2, "qid": 3}', "line 2: .*'qid' comes twice"),
+        ('{"qid": 1,\n "vid": "v"}', r"is one JSON object with \['qid', 'vid'\]; expected .*one a line"),
         ({"VCMR": []}, "holds no list 'SVMR'"),
         ({"SVMR": [{"desc_id": 1, "predictions": [[0, 1, 2, 3]]}]}, "SVMR 1: query '1': prediction 1: is .0, 1, 2, 3"),
         ({"SVMR": [{"desc_id": 1}]}, "SVMR 1: is .*expected an object with 'desc_id'"),

@@ -27,18 +27,23 @@ def parse_json(text: str, where: str, expected: str) -> Any:
         DataError: the text is no JSON, is nested too deeply, or has a key twice; expected: what it should be.
     """
     try:
-        return json.loads(text, object_pairs_hook=_without_repeats)
+        return load_json(text)
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}" if "\n" in text.strip() else f"column {error.colno}"
         raise DataError(f"{where}: not JSON ({error.msg}, {at}); {expected} expected") from error
-    except _RepeatedKeyError as error:
-        raise DataError(f"{where}: key {error} comes twice in one object; rename or remove one") from error
+    except RepeatedKeyError as error:
+        raise DataError(f"{where}: {error}") from error
     except (ValueError, RecursionError) as error:  # A number of thousands of digits; thousands of brackets.
         raise DataError(f"{where}: not JSON that can be read ({type(error).__name__}); {expected} expected") from error
 
 
-class _RepeatedKeyError(Exception):
+class RepeatedKeyError(ValueError):
     """A key that comes twice in one object."""
+
+
+def load_json(text: str) -> Any:
+    """As `json.loads`, but an object with one key twice raises RepeatedKeyError."""
+    return json.loads(text, object_pairs_hook=_without_repeats)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -46,5 +51,5 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         seen: set[str] = set()
         repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _RepeatedKeyError(shown(repeated))
+        raise RepeatedKeyError(f"key {shown(repeated)} comes twice in one object; rename or remove one")
     return made

@@ -30,7 +30,8 @@ SOURCE_WINDOW = "source_window"
 class _Clip:
     """A clip: where it stands in the file, its names, and what its queries count seconds in.
 
-    window: where it lies in the whole video, in seconds; None on the time base `video`, which does not need it.
+    window: where it lies in the whole video, in seconds; None where the file does not tell, and on the time base
+    `video`, which does not need it.
     """
 
     where: str
@@ -65,9 +66,11 @@ def _timed(path: Path, clip: Mapping[str, Any], clip_place: str, video_uid: str,
     names = {"where": where, "video_uid": video_uid, "clip_uid": clip_uid}
     if whole is not None:
         return _Clip(**names, window=None, timed_id=video_uid, duration=whole.of(video_uid, where))
-    start, end = (number(required(clip, f"video_{edge}_sec", where), f"{where}: {edge}") for edge in ("start", "end"))
-    duration = positive(end - start, f"{where}: video_end_sec - video_start_sec")
-    return _Clip(**names, window=(start, end), timed_id=clip_uid, duration=duration)
+    # Files made for scoring alone may tell the length of a clip and not where it lies in its video.
+    base = "clip" if "video_start_sec" not in clip and "clip_start_sec" in clip else "video"
+    start, end = (number(required(clip, f"{base}_{edge}_sec", where), f"{where}: {edge}") for edge in ("start", "end"))
+    duration = positive(end - start, f"{where}: {base}_end_sec - {base}_start_sec")
+    return _Clip(**names, window=(start, end) if base == "video" else None, timed_id=clip_uid, duration=duration)
 
 
 def _queries(clip: Mapping[str, Any], timed: _Clip, time_base: str) -> Iterator[WrittenQuery]:
