@@ -19,6 +19,9 @@ from vmrbench.report.summary import DatasetEntry, Estimate, Row, SweepSummary
 # Okabe and Ito, Color Universal Design, 2008: told apart by colour-blind readers.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "d")
+_MORE_MARKERS = ("p", "8", "H")  # Where the others are taken: harder to tell apart.
+# Inches of a line and of a column of the legend, at its font size.
+_LEGEND_LINE, _LEGEND_COLUMN = 0.172, 1.9
 # Of capitals in the title's font size.
 _LETTERS_AN_INCH = 9.5
 _COLUMNS = 3
@@ -79,7 +82,7 @@ def draw(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
     _cost_axis(panels[0], [point.gmacs for point in points])
     for panel in panels[len(backbones) :]:
         panel.set_visible(False)
-    figure.legend(handles=_legend(points, styles, floor), loc="outside right center", fontsize=8, frameon=False)
+    put_legend(figure, _legend(points, styles, floor))
     unit = summary.metrics[summary.headline].unit
     figure.supxlabel("GMACs a query, nothing cached (log scale, cheaper to the left)", fontsize=10)
     figure.supylabel(f"{summary.headline}, {unit}", fontsize=10)
@@ -91,6 +94,14 @@ def panel_grid(count: int) -> tuple[int, int]:
     """Lines and columns of so many panels, at most three a line."""
     columns = 2 if count == 4 else min(_COLUMNS, count)
     return math.ceil(count / columns), columns
+
+
+def put_legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """A legend on the right, in as many columns as its lines need at this height; the figure is widened for them."""
+    lines = max(1, int((figure.get_figheight() - 0.3) / _LEGEND_LINE))
+    columns = math.ceil(len(handles) / lines)
+    figure.set_figwidth(figure.get_figwidth() + (columns - 1) * _LEGEND_COLUMN)
+    figure.legend(handles=handles, loc="outside right center", fontsize=8, frameon=False, ncols=columns)
 
 
 def put_title(figure: Figure, parts: Sequence[str], stamps: Sequence[str]) -> None:
@@ -158,13 +169,15 @@ def _cost_axis(panel: Axes, gmacs: Sequence[float]) -> None:
 
 
 def styles_of(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    """Colour and marker by arm: colour by trimmer, so that the budgets of one trimmer share it."""
+    """Colour and marker by arm; the budgets of a trimmer share a colour, and two arms share both where none is left."""
     names = list(dict.fromkeys(row.trimmer_name for row in rows))
-    arms = dict.fromkeys((row.trimmer, row.trimmer_name) for row in rows)
-    return {
-        trimmer: (_COLOURS[names.index(name) % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
-        for place, (trimmer, name) in enumerate(arms)
-    }
+    styles: dict[str, tuple[str, str]] = {}
+    for place, (trimmer, name) in enumerate(dict.fromkeys((row.trimmer, row.trimmer_name) for row in rows)):
+        colour, first = _COLOURS[names.index(name) % len(_COLOURS)], place % len(_MARKERS)
+        markers = [*_MARKERS[first:], *_MARKERS[:first], *_MORE_MARKERS]
+        free = (marker for marker in markers if (colour, marker) not in styles.values())
+        styles[trimmer] = (colour, next(free, markers[0]))
+    return styles
 
 
 def _legend(points: Sequence[Point], styles: dict[str, tuple[str, str]], floor: float | None) -> list[Line2D]:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from vmrbench.report.crossings import formula_costs
-from vmrbench.report.figure import panel_grid, put_title, styles_of
+from vmrbench.report.figure import panel_grid, put_legend, put_title, styles_of
 from vmrbench.report.numbers import significant
 from vmrbench.report.summary import DatasetEntry, Row, SweepSummary
 
@@ -37,7 +37,7 @@ def draw_queries(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
         panel.set_visible(False)
     figure.supxlabel("queries a video (log scale)", fontsize=10)
     figure.supylabel("GMACs a query (log scale)", fontsize=10)
-    figure.legend(handles=_legend(rows, styles), loc="outside right center", fontsize=8, frameon=False)
+    put_legend(figure, _legend(rows, styles))
     put_title(figure, [entry.id], entry.stamps)
     return figure
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from vmrbench.report.figure import panel_grid, put_title, styles_of
+from vmrbench.report.figure import panel_grid, put_legend, put_title, styles_of
 from vmrbench.report.selection_tables import Family, families
 from vmrbench.report.summary import DatasetEntry, Row, SweepSummary
 
@@ -47,7 +47,7 @@ def draw_selection(summary: SweepSummary, entry: DatasetEntry) -> Figure | None:
         for panel in panels[2 * (place // columns) :, place % columns]:
             panel.set_visible(False)
     figure.supxlabel("clips kept, %", fontsize=10)
-    figure.legend(handles=_legend(rows, styles), loc="outside right center", fontsize=8, frameon=False)
+    put_legend(figure, _legend(rows, styles))
     put_title(figure, [entry.id], entry.stamps)
     return figure
 

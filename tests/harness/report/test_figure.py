@@ -3,7 +3,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from vmrbench.report.figure import draw, pareto_front, points_of, save_svg
+from vmrbench.report.figure import draw, pareto_front, points_of, save_svg, styles_of
 from vmrbench.report.summary import Quantity, SweepSummary
 
 
@@ -65,3 +65,22 @@ def test_no_words_of_the_figure_overlap(sweep: SweepSummary) -> None:
         ]
 
     assert not any(a.overlaps(b) for place, a in enumerate(boxes) for b in boxes[:place])
+
+
+def test_a_legend_of_many_arms_stays_inside_the_figure(sweep: SweepSummary) -> None:
+    many = [
+        replace(row, trimmer=f"{row.trimmer}_{n}", trimmer_name=f"{row.trimmer_name}_{n % 14}")
+        for n in range(7)
+        for row in sweep.rows
+    ]
+    figure = draw(replace(sweep, rows=tuple(many)), sweep.datasets[0])
+
+    assert figure is not None
+    figure.savefig(io.BytesIO(), format="svg")  # Lays everything out.
+    (legend,), whole = figure.legends, figure.bbox
+    box = legend.get_window_extent()
+    assert box.y0 >= whole.y0
+    assert box.y1 <= whole.y1
+    assert box.x1 <= whole.x1
+    styles = styles_of(many)
+    assert len(set(styles.values())) == len(styles)
