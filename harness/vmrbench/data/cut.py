@@ -5,26 +5,19 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from vmrbench.data.defects import DefectPolicy
+from vmrbench.data.annotation_findings import LENIENT
 from vmrbench.data.features import FeatureSource, FeatureStore, Rows
 from vmrbench.data.flavours.ego4d_nlq import SOURCE_WINDOW
 from vmrbench.errors import ConfigError, DataError
 from vmrbench.types import Annotation
 
 # What is wrong with a query does not concern the clip it is asked about.
-KEEP_ALL = DefectPolicy(
-    rounding="keep",
-    beyond_video="keep",
-    outside_video="keep",
-    reversed="keep",
-    zero_length="keep",
-    empty_sentence="keep",
-    no_truth="keep",
-)
+KEEP_ALL = replace(LENIENT, duplicate_id="error")
 
 # Rows that the features of a video may end before its clip: windows of frames are not cut off at the end of a video.
 ROWS_SHORT = 2
