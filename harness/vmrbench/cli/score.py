@@ -21,6 +21,10 @@ def score(
     ],
     annotations: Annotated[Path, typer.Option("--annotations", help="The true windows, in any flavour.")],
     protocol: Annotated[str, typer.Option("--protocol", help="Evaluation protocol.")] = "vmrbench-v1",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="Also R<n>@<IoU>, dR<n>@<IoU> or mAP@<IoU>; repeatable."),
+    ] = None,
     against: Annotated[Path | None, typer.Option("--against", help="Another file, compared query by query.")] = None,
     train: Annotated[
         Path | None, typer.Option("--train", help="Annotations that the query-blind window is fitted on.")
@@ -48,7 +52,8 @@ def score(
     from vmrbench.protocol.published import get_protocol
     from vmrbench.score.scoring import assess
 
-    rules, options, policy = get_protocol(protocol), flavour_options(flavour), defect_policy(defects)
+    rules = get_protocol(protocol).with_metrics(metric or ())
+    options, policy = flavour_options(flavour), defect_policy(defects)
     _check_ood(predictions, ood, ood_annotations)
     truth = read_annotations(annotations, options=options, policy=policy)
     if only_sensitivity:

@@ -128,6 +128,8 @@ class FeatureStore:
         stored = self._stored(name)
         try:
             array = self._rows(self._reader.read(stored), name)
+            if np.iscomplexobj(array):
+                raise DataError(f"{self.where(name)}: features of {name!r} are {array.dtype}; expected real numbers")
             return np.asarray(array, dtype=np.float32)
         except (*BROKEN, TypeError) as error:  # The last: what is no number.
             raise DataError(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from vmrbench.errors import ConfigError
+from vmrbench.protocol.iou_metrics import IouMetric, iou_metric
 
 Operator = Literal[">=", ">"]
 Union = Literal["true", "hull"]
@@ -48,7 +52,8 @@ class Protocol:
     `refused`, or scored as they stand and `listed`. missing: a query without a prediction is `refused`, or `dropped`
     from the means and listed. decimals: of the numbers that the evaluator prints.
 
-    more_recall_at, more_thresholds, lengths: of the detailed tables; highlights: saliency scores are scored too.
+    further: metrics that a reader asked for beside these, of the main table too. more_recall_at,
+    more_thresholds, lengths: of the detailed tables; highlights: saliency scores are scored too.
     resamples, seed: of the bootstrap; confidence: of its interval, 0..1.
     """
 
@@ -72,6 +77,7 @@ class Protocol:
     faults: Literal["refused", "listed"] = "refused"
     missing: Literal["refused", "dropped"] = "refused"
     decimals: int = 2
+    further: tuple[IouMetric, ...] = ()
     more_recall_at: tuple[int, ...] = (1, 5, 10)
     more_thresholds: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7)
     lengths: tuple[LengthRange, ...] = ()
@@ -84,7 +90,25 @@ class Protocol:
     def metric_names(self) -> tuple[str, ...]:
         """Names of its metrics, in the order of tables."""
         recalls = [f"R{depth}@{threshold:g}" for depth in self.recall_at for threshold in self.recall_thresholds]
-        return (*recalls, "mIoU", "mAP") if self.ap_thresholds else (*recalls, "mIoU")
+        means = ("mIoU", "mAP") if self.ap_thresholds else ("mIoU",)
+        return (*recalls, *means, *(metric.name for metric in self.further))
+
+    @property
+    def deepest(self) -> int:
+        """The most windows of a query that any recall reads."""
+        return max(*self.recall_at, *self.more_recall_at, *(metric.depth or 1 for metric in self.further))
+
+    def with_metrics(self, names: Sequence[str]) -> Protocol:
+        """The same convention with further metrics after its own, such as `R3@0.45`; those it has already add nothing.
+
+        Raises:
+            ConfigError: a name is not understood, or asks for average precision where the protocol has none.
+        """
+        metrics = [iou_metric(name) for name in names]
+        if not self.ap_thresholds and any(metric.kind == "mAP" for metric in metrics):
+            raise ConfigError(f"metric mAP: {self.name} has no average precision; expected R<n>@<IoU> or dR<n>@<IoU>")
+        added = {metric.name: metric for metric in metrics if metric.name not in self.metric_names}
+        return replace(self, further=(*self.further, *added.values()))
 
 
 VMRBENCH_V1 = Protocol(

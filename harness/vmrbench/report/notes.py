@@ -9,10 +9,10 @@ from typing import Any
 from vmrbench.config.cells import applied_text
 from vmrbench.report.numbers import known_total, percent
 from vmrbench.report.summary import Absence, DatasetEntry, Quantity, Row, SweepSummary
+from vmrbench.score.intervals import FEW_SOURCES
 
 # 1.960 + 0.842: normal quantiles of a two-sided test at 5 % and of 80 % power.
 _POWER = 2.802
-_FEW_SOURCES = 30
 _BASES = {
     "counted": "counted here on the running code",
     "measured": "measured by the plug-in of the encoder",
@@ -27,8 +27,8 @@ def detectable_line(summary: SweepSummary, entry: DatasetEntry) -> str:
     errors = [estimate.standard_error for estimate in found if estimate is not None and estimate.standard_error]
     size = f"{entry.n_queries:,} queries of {entry.n_videos:,} videos ({entry.n_sources:,} source videos)"
     few = (
-        f" With fewer than {_FEW_SOURCES} source videos the intervals are too narrow rather than too wide."
-        if entry.n_sources < _FEW_SOURCES
+        f" With fewer than {FEW_SOURCES} source videos the intervals are too narrow rather than too wide."
+        if entry.n_sources < FEW_SOURCES
         else ""
     )
     if not errors:

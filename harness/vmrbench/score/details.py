@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vmrbench.protocol.convention import LengthRange, Protocol
-from vmrbench.score.measures import best_overlaps, precision_by_threshold, reached
-from vmrbench.score.moments import Floats, MomentTable, first_moments, overlaps
+from vmrbench.score.measures import best_overlaps, discounted_recall, precision_by_threshold, reached
+from vmrbench.score.moments import Floats, MomentTable, first_moments
 
 ALL = "all"
 
@@ -48,25 +48,6 @@ def within(truth: MomentTable, length: LengthRange) -> MomentTable:
     """The truth without the moments whose length is outside the range."""
     seconds = truth.spans[..., 1] - truth.spans[..., 0]
     return replace(truth, present=truth.present & (seconds > length.above) & (seconds <= length.up_to))
-
-
-def discounted_recall(
-    predicted: MomentTable, truth: MomentTable, *, depth: int, threshold: float, protocol: Protocol
-) -> Floats:
-    """[N] recall, times 100, weighted by how near start and end are: the best over the first `depth` predictions.
-
-    A prediction that reaches the threshold counts (1 - |start error| / duration) x (1 - |end error| / duration).
-
-    Source:
-        Yuan et al., A Closer Look at Temporal Sentence Grounding in Videos, 2021, section 4 (dR@n,IoU@m).
-    """
-    first = first_moments(predicted, depth)
-    hit = reached(overlaps(first, truth, protocol.union), threshold, protocol)
-    hit &= first.present[:, :, None] & truth.present[:, None, :]
-    error = np.abs(first.spans[:, :, None] - truth.spans[:, None]) / predicted.durations[:, None, None, None]
-    near = (1.0 - error).clip(min=0.0).prod(axis=-1)
-    weighted: Floats = np.where(hit, near, 0.0).max(axis=(1, 2), initial=0.0)
-    return 100.0 * weighted
 
 
 def _group(name: str, predicted: MomentTable, truth: MomentTable, protocol: Protocol) -> Iterator[Detail]:

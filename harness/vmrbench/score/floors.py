@@ -170,7 +170,7 @@ def _prior_draws(train: Sequence[Annotation], queries: int, protocol: Protocol) 
 
 def _scores(protocol: Protocol) -> dict[str, Callable[[Floats], Floats]]:
     """From best overlaps of one window a query to percent, by metric."""
-    names = [*(f"R1@{threshold:g}" for threshold in protocol.recall_thresholds), "mIoU"]
+    names = [name for name in protocol.metric_names if name == "mIoU" or name.startswith("R1@")]
     return {name: score_of(name, protocol) for name in names}
 
 

@@ -54,6 +54,10 @@ def no_highlights(predictions: Sequence[Prediction], annotations: Sequence[Annot
     unrated = [a.sample_id for a in annotations if not {"relevant_clip_ids", "saliency_scores"} <= set(a.extra)]
     if unrated:
         return f"the annotation of query {unrated[0]!r} rates no clips ({len(unrated)} of {len(annotations)})"
+    try:
+        _ratings(annotations)
+    except DataError as error:
+        return str(error)
     return None
 
 

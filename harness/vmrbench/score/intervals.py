@@ -17,6 +17,8 @@ from vmrbench.protocol.convention import VMRBENCH_V1, Protocol
 from vmrbench.score.moments import Floats
 from vmrbench.score.per_query import SAMPLE, SOURCE, VIDEO
 
+# With fewer source videos a percentile interval is too narrow.
+FEW_SOURCES = 30
 # Low, high and standard error.
 Spread = tuple[float | None, float | None, float | None]
 _DRAWS_AT_ONCE = 2_000_000

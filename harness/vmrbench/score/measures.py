@@ -10,27 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vmrbench.protocol.convention import VMRBENCH_V1, Protocol
+from vmrbench.protocol.iou_metrics import iou_metric
 from vmrbench.score.moments import Floats, MomentTable, first_moments, overlaps, undefined_overlaps
 from vmrbench.specs import MetricSpec
 
 
 def protocol_metrics(protocol: Protocol) -> tuple[MetricSpec, ...]:
-    """The metrics of a protocol: `R<n>@<IoU>`, `mIoU`, and `mAP` where it has one, in that order."""
-    recalls = [
-        _spec(
-            f"R{depth}@{threshold:g}",
-            f"queries with a window of IoU {protocol.operator} {threshold:g} among the first {depth}",
-            partial(recall, depth=depth, threshold=threshold, protocol=protocol),
-        )
-        for depth in protocol.recall_at
-        for threshold in protocol.recall_thresholds
-    ]
-    iou = _spec("mIoU", "mean over queries of the IoU of the first window", partial(mean_iou, protocol=protocol))
-    if not protocol.ap_thresholds:
-        return (*recalls, iou)
-    first, last = protocol.ap_thresholds[0], protocol.ap_thresholds[-1]
-    summary = f"mean over queries of average precision, IoU {first:g} to {last:g}"
-    return (*recalls, iou, _spec("mAP", summary, partial(average_precision, protocol=protocol)))
+    """The metrics of a protocol: `R<n>@<IoU>`, `mIoU`, `mAP` where it has one, then further ones, in that order."""
+    return tuple(_metric(name, protocol) for name in protocol.metric_names)
 
 
 def reached(overlap: Floats, threshold: float, protocol: Protocol) -> npt.NDArray[np.bool_]:
@@ -52,6 +39,25 @@ def recall(
     """[N] 100 where one of the first `depth` predictions reaches the threshold with a true moment, else 0."""
     best = best_overlaps(first_moments(predicted, depth), truth, protocol).max(axis=1, initial=0.0)
     return np.where(reached(best, threshold, protocol), 100.0, 0.0)
+
+
+def discounted_recall(
+    predicted: MomentTable, truth: MomentTable, *, depth: int, threshold: float, protocol: Protocol
+) -> Floats:
+    """[N] recall, times 100, weighted by how near start and end are: the best over the first `depth` predictions.
+
+    A prediction that reaches the threshold counts (1 - |start error| / duration) x (1 - |end error| / duration).
+
+    Source:
+        Yuan et al., A Closer Look at Temporal Sentence Grounding in Videos, 2021, section 4 (dR@n,IoU@m).
+    """
+    first = first_moments(predicted, depth)
+    hit = reached(overlaps(first, truth, protocol.union), threshold, protocol)
+    hit &= first.present[:, :, None] & truth.present[:, None, :]
+    error = np.abs(first.spans[:, :, None] - truth.spans[:, None]) / predicted.durations[:, None, None, None]
+    near = (1.0 - error).clip(min=0.0).prod(axis=-1)
+    weighted: Floats = np.where(hit, near, 0.0).max(axis=(1, 2), initial=0.0)
+    return 100.0 * weighted
 
 
 def mean_iou(predicted: MomentTable, truth: MomentTable, *, protocol: Protocol = VMRBENCH_V1) -> Floats:
@@ -124,6 +130,25 @@ def _matches(overlap: Floats, real: npt.NDArray[np.bool_], protocol: Protocol) -
 
 def _reached_each(best: Floats, thresholds: Floats, protocol: Protocol) -> npt.NDArray[np.bool_]:
     return np.stack([reached(best[:, place], level, protocol) for place, level in enumerate(thresholds)], axis=1)
+
+
+def _metric(name: str, protocol: Protocol) -> MetricSpec:
+    if name == "mIoU":
+        return _spec(name, "mean over queries of the IoU of the first window", partial(mean_iou, protocol=protocol))
+    if name == "mAP":
+        first, last = protocol.ap_thresholds[0], protocol.ap_thresholds[-1]
+        summary = f"mean over queries of average precision, IoU {first:g} to {last:g}"
+        return _spec(name, summary, partial(average_precision, protocol=protocol))
+    asked = iou_metric(name)
+    if asked.depth is None:
+        one = replace(protocol, ap_thresholds=(asked.iou,))
+        summary = f"mean over queries of average precision at IoU {asked.iou:g}"
+        return _spec(name, summary, partial(average_precision, protocol=one))
+    measure, weighted = (
+        (recall, "") if asked.kind == "R" else (discounted_recall, ", weighted by how near its ends are")
+    )
+    summary = f"queries with a window of IoU {protocol.operator} {asked.iou:g} among the first {asked.depth}{weighted}"
+    return _spec(name, summary, partial(measure, depth=asked.depth, threshold=asked.iou, protocol=protocol))
 
 
 def _spec(name: str, summary: str, compute: Callable[..., Floats]) -> MetricSpec:

@@ -186,7 +186,7 @@ def _finished(table: MomentTable, protocol: Protocol) -> MomentTable:
     if protocol.nms is None:
         return table
     spans, present = torch.from_numpy(table.spans), torch.from_numpy(table.present)
-    deepest = None if protocol.ap_thresholds else max(*protocol.recall_at, *protocol.more_recall_at)
+    deepest = None if protocol.ap_thresholds else protocol.deepest
     kept = not_suppressed(spans, present, protocol.nms, deepest, IOU[protocol.nms_union]).numpy()
     order = np.argsort(~kept, axis=1, kind="stable")
     return MomentTable(

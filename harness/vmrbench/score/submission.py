@@ -16,7 +16,7 @@ from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
 from vmrbench.score.entries import Entry, read_entries
 from vmrbench.score.faults import Fault, judge_entry, missing_queries, refuse
-from vmrbench.score.windows import window_fault
+from vmrbench.score.windows import not_finite, window_fault
 from vmrbench.types import Annotation, Prediction
 
 
@@ -66,7 +66,7 @@ def read_predictions(path: Path) -> list[Prediction]:
         where = f"{path}: {entry.place}: query {entry.sample_id!r}"
         _once(entry, seen, where)
         for rank, window in enumerate(entry.windows, start=1):
-            fault = window_fault(window)
+            fault = not_finite(window if entry.scored else window[:2]) or window_fault(window)
             if fault:
                 raise DataError(f"{where}: window {rank}: {fault}; expected finite numbers and start < end")
         predictions.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 Window = tuple[float, float, float]
 
@@ -10,8 +11,8 @@ Window = tuple[float, float, float]
 ROUNDING_SECONDS = 0.01
 
 
-def not_finite(window: Window) -> str | None:
-    """What is wrong with a window (start s, end s, score) whose numbers are not all finite, else None."""
+def not_finite(window: Sequence[float]) -> str | None:
+    """What is wrong with a window (start s, end s, and its score where it has one) that is not finite, else None."""
     finite = all(math.isfinite(number) for number in window)
     return None if finite else f"window {list(window)} holds a number that is not finite"
 

@@ -46,6 +46,48 @@ def test_a_page_names_the_protocol_and_holds_every_section(tmp_path: Path, annot
     assert "constant window, fitted on train" in done.stdout
 
 
+def test_further_metrics_stand_in_the_table_with_intervals_and_floors(tmp_path: Path, annotations: Path) -> None:
+    # 10 to 14.6 s has IoU 0.46 of the truth.
+    ours = answers(tmp_path / "ours.jsonl", [[10, 14.6, 0.5]] * 3 + [[50, 60, 0.5]] * 3)
+    asked = ("--metric", "R1@0.45", "--metric", "R7@0.47", "--metric", "dR3@0.45")
+
+    done = score(ours, "--annotations", annotations, *asked, "--train", training(tmp_path), "--json")
+
+    found = json.loads(done.stdout)
+    assert [found["scores"][name]["value"] for name in asked[1::2]] == pytest.approx([50.0, 0.0, 50 * (1 - 0.054)])
+    assert found["scores"]["R1@0.45"]["low"] is not None
+    assert found["floors"]["constant"]["R1@0.45"] == 100.0
+    wrong = score(ours, "--annotations", annotations, "--metric", "R1")
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_the_page_says_where_source_videos_are_few(tmp_path: Path, annotations: Path) -> None:
+    done = score(answers(tmp_path / "ours.jsonl", [[10, 20, 0.5]] * 6), "--annotations", annotations)
+
+    assert "With fewer than 30 source videos the intervals are too narrow" in done.stdout
+
+
+def test_ratings_of_other_raters_leave_moments_scored(tmp_path: Path) -> None:
+    row = {"qid": 0, "query": "a lamp", "vid": "v0", "duration": 10, "relevant_windows": [[2, 4]]}
+    truth = written(tmp_path / "two.jsonl", [row | {"relevant_clip_ids": [1], "saliency_scores": [[4, 4]]}])
+    answer = {"qid": 0, "vid": "v0", "pred_relevant_windows": [[2, 4, 1]], "pred_saliency_scores": [0, 1, 0, 0, 0]}
+
+    done = score(written(tmp_path / "p.jsonl", [answer]), "--annotations", truth)
+
+    assert done.exit_code == 0
+    assert "No highlight scores: annotation '0': saliency_scores have shape (1, 2); expected 1 x 3." in done.stdout
+
+
+def test_a_broken_number_of_ranked_windows_is_shown_as_written(tmp_path: Path, annotations: Path) -> None:
+    path = tmp_path / "ego.json"
+    path.write_text('{"results": [{"query_id": 0, "predicted_times": [[1.0, 2.0], [NaN, 20.0]]}]}')
+
+    done = score(path, "--annotations", annotations, "--protocol", "ego4d-nlq-v1")
+
+    assert done.exit_code == 2
+    assert "window 2: window [nan, 20.0] holds a number that is not finite" in done.stderr
+
+
 def training(folder: Path) -> Path:
     row = {"qid": 90, "query": "a lamp", "vid": "t", "duration": 50, "relevant_windows": [[5, 10]]}
     return written(folder / "train.jsonl", [row])

@@ -68,6 +68,11 @@ def test_value_that_is_not_finite_is_refused_with_its_row(tmp_path: Path, value:
         save(tmp_path, a=[[1.0], [value], [2.0]]).read("a")
 
 
+def test_complex_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="of 'a' are complex128; expected real numbers"):
+        save(tmp_path, a=np.ones((2, 3), dtype=np.complex128)).read("a")
+
+
 def test_other_width_than_the_first_is_refused(tmp_path: Path) -> None:
     features = save(tmp_path, a=[[1.0, 2.0]], b=[[1.0]])
     features.read("a")
