@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from vmrbench.report.arm_numbers import Estimate, Quantity
 from vmrbench.report.numbers import NONE, percent, points, with_interval
-from vmrbench.report.summary import Estimate, Quantity, Row, SweepSummary
+from vmrbench.report.summary import Row, SweepSummary
 from vmrbench.report.tables import markdown_table, names_of, reference_of, unit_of_difference
 
 # So many arms at one budget are shown in all their pairs; of more, each against two.

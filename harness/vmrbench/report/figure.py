@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from vmrbench.report.arm_numbers import Estimate
 from vmrbench.report.numbers import known_total, significant
-from vmrbench.report.summary import DatasetEntry, Estimate, Row, SweepSummary
+from vmrbench.report.summary import DatasetEntry, Row, SweepSummary
 
 # Okabe and Ito, Color Universal Design, 2008: told apart by colour-blind readers.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")

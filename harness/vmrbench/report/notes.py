@@ -7,8 +7,9 @@ from statistics import median
 from typing import Any
 
 from vmrbench.config.cells import applied_text
+from vmrbench.report.arm_numbers import Quantity
 from vmrbench.report.numbers import known_total, percent
-from vmrbench.report.summary import Absence, DatasetEntry, Quantity, Row, SweepSummary
+from vmrbench.report.summary import Absence, DatasetEntry, Row, SweepSummary
 from vmrbench.score.intervals import FEW_SOURCES
 
 # 1.960 + 0.842: normal quantiles of a two-sided test at 5 % and of 80 % power.

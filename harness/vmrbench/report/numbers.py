@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vmrbench.report.summary import Estimate, Quantity, Row
+from vmrbench.report.arm_numbers import Estimate, Quantity
+from vmrbench.report.summary import Row
 
 NONE = "–"
 DECLARED = "†"

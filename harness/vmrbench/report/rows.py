@@ -11,9 +11,10 @@ import pandas as pd
 
 from vmrbench.errors import DataError
 from vmrbench.protocol.convention import Protocol
+from vmrbench.report.arm_numbers import Adaptive, Estimate, Latency, OodScores, ProbeScores, Quantity
 from vmrbench.report.seed_means import NOT_RECORDED, estimate_of, mean_of, mean_quantity
 from vmrbench.report.selection import selection_of
-from vmrbench.report.summary import Adaptive, Estimate, Latency, OodScores, ProbeScores, Quantity, Row
+from vmrbench.report.summary import Row
 from vmrbench.score.intervals import average_seeds, over_seeds, paired_difference, unpaired_difference
 from vmrbench.score.per_query import probed
 

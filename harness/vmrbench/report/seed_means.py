@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from vmrbench.report.summary import Estimate, Quantity
+from vmrbench.report.arm_numbers import Estimate, Quantity
 from vmrbench.score.intervals import Interval
 
 NOT_RECORDED = "not recorded"

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from vmrbench.protocol.convention import Protocol
+from vmrbench.report.arm_numbers import Estimate, Quantity, QueryCosts, Selection, Strip
 from vmrbench.report.seed_means import estimate_of, mean_of, mean_quantity
-from vmrbench.report.summary import Estimate, Quantity, QueryCosts, Selection, Strip
 from vmrbench.score.intervals import over_seeds
 from vmrbench.score.selection import KEPT, KEPT_SHUFFLED
 from vmrbench.score.strips import digits_of, shares_of

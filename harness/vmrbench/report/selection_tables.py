@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vmrbench.report.arm_numbers import Quantity
 from vmrbench.report.crossings import SHOWN, crossing_of, crossing_text, formula_costs
 from vmrbench.report.numbers import NONE, percent, points, significant, with_interval
-from vmrbench.report.summary import Quantity, Row, SweepSummary
+from vmrbench.report.summary import Row, SweepSummary
 from vmrbench.report.tables import markdown_table, names_of, reference_of
 
 

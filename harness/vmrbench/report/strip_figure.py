@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vmrbench.report.arm_numbers import Strip
 from vmrbench.report.figure import panel_grid, put_title
-from vmrbench.report.summary import DatasetEntry, Row, SampleEntry, Strip, SweepSummary
+from vmrbench.report.summary import DatasetEntry, Row, SampleEntry, SweepSummary
 from vmrbench.score.strips import shares_of
 
 _TRUTH, _HEAT, _KEPT = "#009E73", "Blues", "Greys"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
+from vmrbench.report.arm_numbers import Estimate, Quantity
 from vmrbench.report.numbers import (
     NONE,
     cell,
@@ -17,7 +18,7 @@ from vmrbench.report.numbers import (
     unknown_in_all,
     with_interval,
 )
-from vmrbench.report.summary import DatasetEntry, Estimate, MetricEntry, Quantity, Row, SweepSummary
+from vmrbench.report.summary import DatasetEntry, MetricEntry, Row, SweepSummary
 
 # In the summary and left out of the table: R5 tells most at the middle threshold, and the table must fit a page.
 _HIDDEN = ("R5@0.3", "R5@0.7")

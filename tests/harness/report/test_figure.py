@@ -3,8 +3,9 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+from vmrbench.report.arm_numbers import Quantity
 from vmrbench.report.figure import draw, pareto_front, points_of, save_svg, styles_of
-from vmrbench.report.summary import Quantity, SweepSummary
+from vmrbench.report.summary import SweepSummary
 
 
 def test_the_front_rises_with_cost() -> None:

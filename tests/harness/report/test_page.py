@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from vmrbench.report.arm_numbers import Quantity
 from vmrbench.report.page import render, write_report
-from vmrbench.report.summary import Quantity, SweepSummary, summary_from_json, summary_to_json
+from vmrbench.report.summary import SweepSummary, summary_from_json, summary_to_json
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vmrbench.report.arm_numbers import Strip
 from vmrbench.report.crossings import Crossing, crossing_of, crossing_text, formula_costs
 from vmrbench.report.page import render, write_report
 from vmrbench.report.rows import FinishedRun
 from vmrbench.report.selection_tables import families
 from vmrbench.report.strip_figure import draw_strips, strip_trimmers
-from vmrbench.report.summary import SampleEntry, Strip, SweepSummary, summary_from_json, summary_to_json
+from vmrbench.report.summary import SampleEntry, SweepSummary, summary_from_json, summary_to_json
 
 CLIPS, ENCODE, INDEX, BACKBONE = 40, 10e9, 1e9, 2e9
 # id, plug-in, keep ratio, clips kept, share of the moment kept, with another's query, hits of 4 queries

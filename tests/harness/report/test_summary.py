@@ -5,13 +5,7 @@ from pathlib import Path
 import pytest
 
 from vmrbench.errors import DataError
-from vmrbench.report.summary import (
-    SweepSummary,
-    read_summary,
-    summary_from_json,
-    summary_to_json,
-    write_summary,
-)
+from vmrbench.report.summary import SweepSummary, read_summary, summary_from_json, summary_to_json, write_summary
 
 
 def test_a_summary_survives_its_file(sweep: SweepSummary, tmp_path: Path) -> None:
