@@ -37,6 +37,10 @@ class Entry:
     scored: bool
     saliency: tuple[float, ...] | None
 
+    def as_written(self, window: Window) -> Window | tuple[float, float]:
+        """One of its windows, without a score that only numbers the order."""
+        return window if self.scored else window[:2]
+
 
 def read_entries(path: Path) -> list[Entry]:
     """Read a predictions file of any known schema, in the order of the file.

@@ -39,7 +39,7 @@ def judge_entry(entry: Entry, annotation: Annotation, where: str) -> list[Fault]
         faults.append(Fault(kind=kind, sample_id=annotation.sample_id, place=entry.place, text=text))
 
     for rank, window in enumerate(entry.windows, start=1):
-        broken = not_finite(window if entry.scored else window[:2])
+        broken = not_finite(entry.as_written(window))
         if broken:
             raise DataError(f"{where}: window {rank}: {broken}; expected finite numbers")
         wrong = window_fault(window)

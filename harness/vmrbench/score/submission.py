@@ -66,7 +66,7 @@ def read_predictions(path: Path) -> list[Prediction]:
         where = f"{path}: {entry.place}: query {entry.sample_id!r}"
         _once(entry, seen, where)
         for rank, window in enumerate(entry.windows, start=1):
-            fault = not_finite(window if entry.scored else window[:2]) or window_fault(window)
+            fault = not_finite(entry.as_written(window)) or window_fault(window)
             if fault:
                 raise DataError(f"{where}: window {rank}: {fault}; expected finite numbers and start < end")
         predictions.append(
