@@ -52,6 +52,8 @@ def score(
     from vmrbench.protocol.published import get_protocol
     from vmrbench.score.scoring import assess
 
+    if only_sensitivity and metric:
+        raise ConfigError("--metric: the table of --sensitivity has its own measures; leave one of the two out")
     rules = get_protocol(protocol).with_metrics(metric or ())
     options, policy = flavour_options(flavour), defect_policy(defects)
     _check_ood(predictions, ood, ood_annotations)

@@ -10,7 +10,7 @@ from vmrbench.config.cells import applied_text
 from vmrbench.report.arm_numbers import Quantity
 from vmrbench.report.numbers import known_total, percent
 from vmrbench.report.summary import Absence, DatasetEntry, Row, SweepSummary
-from vmrbench.score.intervals import FEW_SOURCES
+from vmrbench.score.intervals import few_sources_note
 
 # 1.960 + 0.842: normal quantiles of a two-sided test at 5 % and of 80 % power.
 _POWER = 2.802
@@ -27,11 +27,7 @@ def detectable_line(summary: SweepSummary, entry: DatasetEntry) -> str:
     found = [row.differences.get(summary.headline) for row in summary.rows_of(entry.id)]
     errors = [estimate.standard_error for estimate in found if estimate is not None and estimate.standard_error]
     size = f"{entry.n_queries:,} queries of {entry.n_videos:,} videos ({entry.n_sources:,} source videos)"
-    few = (
-        f" With fewer than {FEW_SOURCES} source videos the intervals are too narrow rather than too wide."
-        if entry.n_sources < FEW_SOURCES
-        else ""
-    )
+    few = f" {few_sources_note(entry.n_sources)}".rstrip()
     if not errors:
         return f"Scored on {size}; no difference has an interval, so none can be called detectable.{few}"
     low, middle, high = (_POWER * value for value in (min(errors), median(errors), max(errors)))

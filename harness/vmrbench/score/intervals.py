@@ -17,8 +17,7 @@ from vmrbench.protocol.convention import VMRBENCH_V1, Protocol
 from vmrbench.score.moments import Floats
 from vmrbench.score.per_query import SAMPLE, SOURCE, VIDEO
 
-# With fewer source videos a percentile interval is too narrow.
-FEW_SOURCES = 30
+_FEW_SOURCES = 30
 # Low, high and standard error.
 Spread = tuple[float | None, float | None, float | None]
 _DRAWS_AT_ONCE = 2_000_000
@@ -47,6 +46,13 @@ class SeedScores:
 
     mean: Mapping[str, Interval]
     per_seed: Mapping[str, tuple[float, ...]]
+
+
+def few_sources_note(n_sources: int) -> str:
+    """A sentence where a percentile interval is too narrow because there are too few source videos, else empty."""
+    if n_sources >= _FEW_SOURCES:
+        return ""
+    return f"With fewer than {_FEW_SOURCES} source videos the intervals are too narrow rather than too wide."
 
 
 def bootstrap(

@@ -12,7 +12,7 @@ from vmrbench.score.details import ALL, Detail
 from vmrbench.score.faults import Fault, count_faults
 from vmrbench.score.floors import Floors
 from vmrbench.score.gaps import Gaps, floor_pairs
-from vmrbench.score.intervals import FEW_SOURCES, Interval
+from vmrbench.score.intervals import Interval, few_sources_note
 from vmrbench.score.per_query import SOURCE, VIDEO
 from vmrbench.score.result import ScoreResult
 from vmrbench.score.sensitivity import Variant
@@ -44,8 +44,8 @@ def score_page(result: ScoreResult) -> str:
         f"Two strong systems that differ by less than {usual_detectable(len(result.per_query)):.1f} points of R1 "
         f"cannot be told apart on {len(result.per_query):,} queries (power 80 %, queries taken as independent).",
     ]
-    if result.per_query[SOURCE].nunique() < FEW_SOURCES:
-        notes.append(f"With fewer than {FEW_SOURCES} source videos the intervals are too narrow rather than too wide.")
+    if few := few_sources_note(result.per_query[SOURCE].nunique()):
+        notes.append(few)
     if result.protocol.highlights and result.no_highlights:
         notes.append(f"No highlight scores: {result.no_highlights}.")
     return (

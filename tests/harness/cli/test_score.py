@@ -167,6 +167,7 @@ def test_several_files_share_one_table_of_conventions(tmp_path: Path, annotation
         ([10, 20, float("nan")], ("--protocol", "qvhighlights-v1"), "line 1: query '0': window 1"),
         ([10, 20, 1.0], ("--protocol", "qvhighlight-v1"), "did you mean 'qvhighlights-v1'?"),
         ([10, 20, 1.0], ("--against", "none.jsonl"), "none.jsonl: cannot be read"),
+        ([10, 20, 1.0], ("--sensitivity", "--metric", "R3@0.5"), "--metric: the table of --sensitivity has its own"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
