@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -19,29 +19,26 @@ from vmrbench.data.collate import collate
 from vmrbench.engine.adaptive_budget import make_calibration, read_calibration, use_threshold
 from vmrbench.engine.arm import Arm, WholeVideo
 from vmrbench.engine.build import build_arm
+from vmrbench.engine.closed_form import fit_closed_form
 from vmrbench.engine.compiling import compiled
 from vmrbench.engine.costing import count_arm, count_backbone, count_shapes, longest, run_once, seen_shapes
 from vmrbench.engine.device import resolve_device
 from vmrbench.engine.frozen import learns
 from vmrbench.engine.given_weights import load_given
 from vmrbench.engine.identity_keys import StageKeys
-from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.predict import SplitPredictions, predict_split
 from vmrbench.engine.probes import ShuffledQueries
 from vmrbench.engine.sample_strips import SAMPLE_SCORES, write_sample_scores
 from vmrbench.engine.selector_training import can_learn_alone, train_selector
-from vmrbench.engine.splits import REPORTED, SELECTION, Subset, split_of
+from vmrbench.engine.splits import REPORTED, SELECTION, split_of
 from vmrbench.engine.train import Stage, TrainLog, train
 from vmrbench.engine.weights import load_weights, save_weights, start_from
 from vmrbench.launch.jobs import say_stage
 from vmrbench.protocol.published import get_protocol
-from vmrbench.protocols import Fitted, LearnsFromAnnotations, Split
+from vmrbench.protocols import LearnsFromAnnotations, Split
 from vmrbench.score.per_query import score_predictions
 from vmrbench.score.submission import write_predictions
 from vmrbench.store import Store, read_json, write_json
-from vmrbench.trim.access import withhold_clips
-from vmrbench.trim.fill import Adapter, index_of
-from vmrbench.types import Batch
 
 WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
     "weights.safetensors",
@@ -53,10 +50,6 @@ WEIGHTS, LOG, PREDICTIONS, QUERIES, SHUFFLED = (
 SHUFFLED_QUERIES = "shuffled_queries.parquet"
 MACS, COMPILED = "macs.json", "compiled.json"
 SELECTOR_WORK = "selector_work"
-# Clips that the regression index -> fine is fitted on: far more than it has weights.
-FIT_CLIPS = 20_000
-# Queries that a trimmer is fitted on, which learns in closed form.
-FIT_QUERIES, FIT_BATCH = 2_000, 64
 
 
 def new_arm(cell: Cell) -> Arm:
@@ -124,10 +117,7 @@ def make_train(cell: Cell, store: Store, folder: Path, keys: StageKeys) -> None:
     base = store.path("base", keys.base) / WEIGHTS
     arm = new_arm(cell)
     fresh = start_from(arm, base)
-    if isinstance(arm.fill, Adapter):
-        _fit_adapter(cell, arm, arm.fill)
-    if isinstance(arm.trimmer, Fitted):
-        arm.trimmer.fit(_fitting_batches(cell, arm))
+    fit_closed_form(cell, arm)
     teacher, spec = None, cell.trimmer.offer.spec
     if spec.train == "joint" and spec.uses_teacher:
         teacher = untrimmed_arm(cell)
@@ -285,27 +275,6 @@ def _stage(cell: Cell, work: Path, name: str, epochs: int, before: int, teacher:
 def _facts(arm: Arm) -> dict[str, object]:
     shares = getattr(arm.trimmer, "shares_encoder", None)
     return {"parameters": sum(p.numel() for p in arm.parameters()), "shares_encoder": shares}
-
-
-def _fitting_batches(cell: Cell, arm: Arm) -> Iterator[Batch]:
-    """Queries spread evenly over the training split, as a trimmer sees them; nothing is read before it is asked for."""
-    split = split_of(cell, "train")
-    count = min(FIT_QUERIES, len(split))
-    chosen = Subset(split, [place * len(split) // count for place in range(count)])
-    for batch in evaluation_loader(chosen, evaluation_batches(chosen, FIT_BATCH)):
-        yield withhold_clips(arm.own_index(batch))
-
-
-def _fit_adapter(cell: Cell, arm: Arm, adapter: Adapter) -> None:
-    index, fine, seen = [], [], 0
-    split = split_of(cell, "train")
-    for batch in evaluation_loader(split, evaluation_batches(split, 1, buckets=False)):
-        index.append(index_of(arm.own_index(batch))[0])
-        fine.append(batch.clips[0])
-        seen += len(index[-1])
-        if seen >= FIT_CLIPS:
-            break
-    adapter.fit(torch.cat(index), torch.cat(fine))
 
 
 def _write_queries(done: SplitPredictions, path: Path) -> None:
