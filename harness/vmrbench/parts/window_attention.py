@@ -15,7 +15,8 @@ def window_attend(
 ) -> Tensor:
     """Scaled dot-product attention of every row to the rows at most `reach` away.
 
-    Queries go in blocks of `reach` rows, each against its block and `reach` rows on either side.
+    Queries go in blocks of `reach` rows, each against its block and `reach` rows on either side; where that is no less
+    than all rows, each goes against all with the others masked.
 
     Args:
         query, key, value: [B, L, D], projected; D is divided among the heads.
@@ -28,19 +29,22 @@ def window_attend(
     Returns:
         [B, L, D] the heads side by side.
     """
+    if query.shape[1] <= 3 * reach:
+        away = _distance(query.shape[1], query.device)
+        near = (away <= reach) & row_mask[:, None] | (away == 0)
+        return attend(query, key, value, heads, near[:, None], dropout)
     size, length, width = query.shape
     block, seen = reach, 3 * reach
     after = -length % block
-    blocks = F.pad(query, (0, 0, 0, after)).reshape(-1, block, heads, width // heads).transpose(1, 2)
+    blocks = F.pad(query, (0, 0, 0, after)).reshape(-1, block, width)
+    # Rows stay rows, one behind the other in memory: torch's fused attention takes no other layout.
     around = [
-        F.pad(rows, (0, 0, reach, after + reach)).unfold(1, seen, block).reshape(-1, heads, width // heads, seen)
+        F.pad(rows, (0, 0, reach, after + reach)).unfold(1, seen, block).transpose(2, 3).reshape(-1, seen, width)
         for rows in (key, value)
     ]
     allowed = _window_mask(F.pad(row_mask, (reach, after + reach)).unfold(1, seen, block), reach)
-    mixed = F.scaled_dot_product_attention(
-        blocks, around[0].transpose(2, 3), around[1].transpose(2, 3), attn_mask=allowed, dropout_p=dropout
-    )
-    return mixed.transpose(1, 2).reshape(size, length + after, width)[:, :length]
+    mixed = attend(blocks, around[0], around[1], heads, allowed, dropout)
+    return mixed.reshape(size, length + after, width)[:, :length]
 
 
 class RowAttention(nn.Module):
@@ -79,7 +83,12 @@ class RowAttention(nn.Module):
 
 def _window_mask(seen_mask: Tensor, reach: int) -> Tensor:
     """[B N, 1, reach, 3 reach] which rows of seen_mask [B, N, 3 reach] each query of a block may attend to."""
-    place = torch.arange(3 * reach, device=seen_mask.device)
-    away = place - place[reach : 2 * reach, None]
-    allowed = (away.abs() <= reach) & seen_mask[:, :, None] | (away == 0)
+    away = _distance(3 * reach, seen_mask.device)[reach : 2 * reach]
+    allowed = (away <= reach) & seen_mask[:, :, None] | (away == 0)
     return allowed.reshape(-1, 1, reach, 3 * reach)
+
+
+def _distance(length: int, device: torch.device) -> Tensor:
+    """[length, length] how many rows apart two rows are."""
+    place = torch.arange(length, device=device)
+    return (place - place[:, None]).abs()

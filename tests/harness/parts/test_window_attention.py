@@ -38,6 +38,8 @@ def test_the_cost_grows_with_the_number_of_rows() -> None:
     # Blocks of three rows meet nine, for scores and for values.
     assert macs(30) == 30 * 9 * 8 * 2
     assert macs(300) == 10 * macs(30)
+    # Few rows meet one another: three blocks of three would meet nine each.
+    assert macs(7) == 7 * 7 * 8 * 2
 
 
 def _slow(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, reach: int) -> Tensor:
