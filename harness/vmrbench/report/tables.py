@@ -107,7 +107,7 @@ def time_table(summary: SweepSummary, dataset: str) -> str:
                 percent(row.kept_ratio),
                 f"{p50} / {p90}",
                 late.n,
-                "VALID" if late.valid else "INVALID",
+                NONE if late.p50_ms is None else "VALID" if late.valid else "INVALID",
                 scaled(row.memory_bytes, 2.0**-20),
                 scaled(row.parameters, 1e-6),
             ]

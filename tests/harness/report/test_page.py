@@ -121,6 +121,16 @@ def test_an_invalid_row_is_marked_and_explained(text: str) -> None:
     assert "- ⚠ `vslnet` / `uniform_25`: INVALID: features cover 98 % of the videos" in text
 
 
+def test_an_arm_that_was_not_timed_has_no_verdict_on_its_timing(sweep: SweepSummary) -> None:
+    first = sweep.rows[0]
+    untimed = replace(first.latency, p50_ms=None, p90_ms=None, n=0, valid=False, reason="not measured")
+
+    text = render(replace(sweep, rows=(replace(first, latency=untimed), *sweep.rows[1:])))
+
+    row = row_under(text, "### Clips, time, memory", first.backbone, first.trimmer)
+    assert (row["latency p50 / p90, ms ↓"], row["timing"]) == ("– / –", "–")
+
+
 def test_an_arm_that_reads_labels_is_marked(text: str) -> None:
     assert "oracle_25 ‡" in text
 
