@@ -112,7 +112,7 @@ def test_keeping_every_clip_is_the_untrimmed_backbone_bit_for_bit(backbone_spec:
 
     for parameter in BUDGETED:
         (spec,) = parameter.values
-        for policy in ("adapter", "zero"):
+        for policy in ("adapter", "zero", "hold"):
             trimmer = build(spec, 1.0, rows=FINE, embedding=shared)
             result = run(trimmer, policy, backbone, reads_labels=spec.reads_labels)
 

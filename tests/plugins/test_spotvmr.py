@@ -167,6 +167,33 @@ def test_what_a_mode_sets_can_be_set_apart(overrides: dict[str, str], terms: set
     assert set(found) == terms
 
 
+@pytest.mark.parametrize("term", ["highlight", "candidate", "embedding"])
+def test_each_term_of_distillation_has_a_weight_of_its_own(term: str) -> None:
+    batch, draw = make_batch([20, 7]), torch.Generator().manual_seed(1)
+    mask = torch.ones(2, 9, dtype=torch.bool)
+    student, teacher = (
+        DistillTargets(
+            saliency=torch.randn(2, 20, generator=draw),
+            embedding=torch.randn(2, 20, 6, generator=draw),
+            candidates=torch.randn(2, 9, generator=draw),
+            candidate_mask=mask,
+        )
+        for _ in range(2)
+    )
+
+    def terms(**weights: float) -> dict[str, float]:
+        trimmer = SpotVmr(Options(**weights), DIMS).train()
+        found = trimmer.loss(run(trimmer, batch)[0], batch, student=student, teacher=teacher)
+        return {name: value.item() for name, value in found.items() if name != "budget"}
+
+    all_one = {"highlight_weight": 1.0, "candidate_weight": 1.0, "embedding_weight": 1.0}
+    plain = terms(**all_one)
+    (name,) = [name for name in plain if name.startswith(f"distill_{term}")]
+    assert min(plain.values()) > 0
+    assert terms(**{**all_one, f"{term}_weight": 0.0}) == {**plain, name: 0.0}
+    assert terms(**{**all_one, f"{term}_weight": 3.0}) == pytest.approx({**plain, name: 3 * plain[name]})
+
+
 def test_a_hard_budget_is_met_in_training_and_a_soft_one_is_not() -> None:
     batch = make_batch([40, 20])
 
