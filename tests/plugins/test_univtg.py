@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from double_precision import in_double
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -47,8 +48,8 @@ class Golden:
             official_padding=True,
         )
         # The last two stored channels are each clip's start and end; ours are made from the batch.
-        clips = torch.from_numpy(inputs["src_vid"])[..., :-2]
-        query = torch.from_numpy(inputs["src_txt"])
+        clips = torch.from_numpy(inputs["src_vid"]).float()[..., :-2]
+        query = torch.from_numpy(inputs["src_txt"]).float()
         self.model = UniVtg(self.options, Dims(video=clips.shape[-1], text=query.shape[-1])).eval()
         load_official(self.model, {k: torch.from_numpy(v) for k, v in weights.items()}, SPEC.key_map)
         self.batch = even_batch(
@@ -107,13 +108,14 @@ def test_weighted_losses_equal_the_official_ones(golden: Golden) -> None:
     assert {name: float(term.detach()) for name, term in terms.items()} == pytest.approx(official, rel=1e-5)
 
 
-def test_gradients_equal_the_official_ones(golden: Golden) -> None:
-    model, batch = golden.model, golden.batch
+def test_gradients_equal_the_official_ones(shared_dir: Path) -> None:
+    """Ours in double precision: in single, the rounding of some processors takes them beyond 1e-5."""
+    with in_double():
+        golden = Golden(shared_dir / "goldens" / "univtg")
+        model, batch = golden.model, golden.batch
+        torch.stack(list(model.loss(model(batch), batch).values())).sum().backward()
+
     assert SPEC.key_map is not None
-    model.zero_grad(set_to_none=True)
-
-    torch.stack(list(model.loss(model(batch), batch).values())).sum().backward()
-
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     norm = math.sqrt(sum(float(g.square().sum()) for g in gradients.values()))
     assert norm == pytest.approx(float(golden.losses["grad_global_norm"]), rel=1e-5)
