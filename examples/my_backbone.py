@@ -28,17 +28,18 @@ class Votes(nn.Module):
         self.mix = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2], nn.ReLU())
         self.vote = nn.Conv1d(options.hidden, 3, 1)
 
-    def fuse(self, batch: Batch) -> Tensor:  # [B, hidden, cells]: clips pooled to cells, times the mean of the words
-        query = self.words(batch.query).sum(1, keepdim=True) / batch.query_mask.sum(1)[:, None, None]
-        members = frame_membership(batch.clip_mask, self.cells)  # [B, cells, L], of real clips only
-        pooled = mean_weights(members, batch.fine_weight)[0] @ self.clips(batch.clips)
-        return self.mix((pooled * query).transpose(1, 2))
+    def fuse(self, batch: Batch, query: Tensor) -> Tensor:  # [B, hidden, cells]: clips pooled to cells, times the query
+        weights, _ = mean_weights(frame_membership(batch.clip_mask, self.cells), batch.fine_weight)  # [B, cells, L]
+        return self.mix((weights @ self.clips(batch.clips) * query).transpose(1, 2))
 
-    def encode(self, batch: Batch) -> Tensor:  # [B, clips, hidden]: what SpotVMR borrows (capability `encode`)
-        return cells_to_rows(batch.clip_mask, self.cells) @ self.fuse(batch).transpose(1, 2)
+    def encode_query(self, batch: Batch) -> Tensor:  # [B, 1, hidden]: the mean of the words
+        return self.words(batch.query).sum(1, keepdim=True) / batch.query_mask.sum(1)[:, None, None]
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:  # [B, clips, hidden]: what SpotVMR borrows
+        return cells_to_rows(batch.clip_mask, self.cells) @ self.fuse(batch, query).transpose(1, 2)
 
     def forward(self, batch: Batch) -> Tensor:  # [B, 3, cells]: how sure a vote is, how far it reaches left and right
-        return self.vote(self.fuse(batch))
+        return self.vote(self.fuse(batch, self.encode_query(batch)))
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         overlap = best_overlap(axis_to_seconds(self.predict(outputs, batch).spans, batch), batch.moments)
@@ -46,10 +47,9 @@ class Votes(nn.Module):
         return {"sure": rescaled_overlap_loss(outputs[:, 0], overlap.detach(), 0.0, 1.0), "reach": reach}
 
     def predict(self, outputs: Tensor, batch: Batch) -> AxisMoments:
-        left, right = nn.functional.softplus(outputs[:, 1:]).unbind(1)
-        centre = torch.arange(self.cells, device=outputs.device) + 0.5
-        spans = torch.stack([centre - left, centre + right], dim=-1).clamp(0, self.cells) / self.cells
-        return AxisMoments(spans=spans * batch.lengths[:, None, None], scores=outputs[:, 0].sigmoid())
+        reach = nn.functional.softplus(outputs[:, 1:]) * torch.tensor([[-1.0], [1.0]], device=outputs.device)
+        ends = (torch.arange(self.cells, device=outputs.device) + 0.5 + reach).clamp(0, self.cells) / self.cells
+        return AxisMoments(spans=ends.mT * batch.lengths[:, None, None], scores=outputs[:, 0].sigmoid())
 
 
 @hookimpl

@@ -40,18 +40,42 @@ def test_what_is_declared_is_charged_for_every_clip_and_saved_for_those_not_kept
     assert small.index == pytest.approx(75 * 1.38e9)
     assert small.encode == pytest.approx(75 * 38.55e9)
     assert small.saved == pytest.approx(57 * 38.55e9)
-    assert small.share == small.macs.trim / small.saved
+    assert small.share(2) == small.macs[2].trim / small.saved
+    assert small.share(4) == small.macs[4].trim / small.saved
 
 
 def test_the_head_of_the_selector_is_the_same_small_part_of_a_shared_selection(rows: Any) -> None:
     # Two steps, each an MLP of width 64 -> 64 -> 2 on 75 clips beside the backbone's own encoder.
     head = 2 * 75 * (64 * 64 + 64 * 2)
 
-    assert head < rows[2].macs.trim < 2 * rows[2].macs.backbone + head
+    assert head < rows[2].macs[2].trim < 2 * rows[2].macs[2].backbone + head
+
+
+def test_steps_beyond_the_first_read_no_query(rows: Any) -> None:
+    # A linear layer 512 -> 256 and one 256 -> 256 on 32 tokens are the published Moment-DETR's own reading of a query.
+    few, many = (rows[0].macs[steps].trim for steps in (2, 4))
+
+    assert 2 * few - many == 32 * (512 * 256 + 256 * 256)
+
+
+def test_at_most_a_twentieth_of_what_is_saved_goes_into_selection(example: Any) -> None:
+    catalog = load_catalog()
+    names = sorted(name for name, offer in catalog.backbones.items() if offer.spec.reads_features)
+
+    every = example.count(catalog, names)
+
+    above = [(row.backbone, row.preset, row.selector, row.share(4)) for row in every if row.share(4) > 0.05]
+    assert all(row.share(2) < 0.05 for row in every)
+    # Four previews of a map of 128 clips through eight convolutions of width 512.
+    assert [row[:3] for row in above] == [
+        ("2d_tan", "published_tacos_pool", "the backbone's"),
+        ("2d_tan", "published_tacos_conv", "the backbone's"),
+    ]
+    assert all(share < 0.08 for *_, share in above)
 
 
 def test_rows_above_the_limit_are_named(example: Any, rows: Any) -> None:
-    costly = replace(rows[3], saved=rows[3].macs.trim / 0.25)
+    costly = replace(rows[3], saved=rows[3].macs[2].trim / 0.25)
 
     assert "4 of 4 rows" in example.page(rows)
     assert "Above 5%: `moment_detr` `small`, encoder own: 25.00%." in example.page([rows[0], costly])

@@ -29,8 +29,14 @@ class Backbone(Protocol):
 class SharesEncoder(Protocol):
     """A backbone whose cross-modal encoder can be borrowed by a selector (capability `encode`)."""
 
-    def encode(self, batch: Batch) -> Tensor:
-        """[B, L, d] fused per-clip embedding of video and query; d is `embedding_width`."""
+    def encode_query(self, batch: Batch) -> Any:
+        """What `encode` reads of the query; a selector asks for it once and encodes its clips many times.
+
+        May read nothing of the video: `batch.clips` is empty, [B, L, 0].
+        """
+
+    def encode(self, batch: Batch, query: Any) -> Tensor:
+        """[B, L, d] fused per-clip embedding of the video and a `query` of `encode_query`; d is `embedding_width`."""
 
     @property
     def embedding_width(self) -> int:
@@ -63,7 +69,8 @@ class ClipAccess(Protocol):
     def preview(self, keep: Tensor) -> Tensor | None:
         """[B, L, d] the backbone's own encoder on the video with only `keep` expensive; None where it shares none.
 
-        keep: [B, L] 0/1, float or boolean, may carry a gradient. Fetches what it has not fetched before.
+        keep: [B, L] 0/1, float or boolean, may carry a gradient. Fetches what it has not fetched before, and reads the
+        query at the first call only.
         """
 
     def rows(self, keep: Tensor) -> Batch:

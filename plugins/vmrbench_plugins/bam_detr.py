@@ -183,7 +183,7 @@ class BamDetr(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Slots, saliency and what training reads besides."""
-        clips, tokens = self._project(batch)
+        clips, tokens = self._clips(batch), self.encode_query(batch)
         position = self._position(batch)
         local, summary, memory = self._fuse(clips, position, tokens, batch.query_mask, batch.clip_mask)
         slots = self.slots.weight.reshape(-1, 3, self.options.hidden).expand(len(clips), -1, -1, -1)
@@ -221,10 +221,14 @@ class BamDetr(nn.Module):
         """One moment a slot, scored by the IoU it is expected to have."""
         return slot_moments(outputs.slots, batch.lengths)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Tensor:
+        """[B, T, D] tokens of the query."""
+        tokens: Tensor = self.text_projection(batch.query)
+        return tokens
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
         """[B, L, D] clips as the encoder leaves them; a padded row holds nothing of use."""
-        clips, tokens = self._project(batch)
-        return self._fuse(clips, self._position(batch), tokens, batch.query_mask, batch.clip_mask)[2]
+        return self._fuse(self._clips(batch), self._position(batch), query, batch.query_mask, batch.clip_mask)[2]
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Encoded clips, saliency, and slots with their moments; a candidate's logit is that of its quality."""
@@ -260,10 +264,10 @@ class BamDetr(nn.Module):
         # In this order the bounded values are exact: what just reaches the end of the video must not round beyond it.
         return (inside + (self.anchors.weight - free)).sigmoid()
 
-    def _project(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Clips [B, L, D] and query tokens [B, T, D]."""
+    def _clips(self, batch: Batch) -> Tensor:
         rows = clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef)
-        return self.video_projection(rows), self.text_projection(batch.query)
+        clips: Tensor = self.video_projection(rows)
+        return clips
 
     def _position(self, batch: Batch) -> Tensor:
         return sine_position(batch.clip_mask, self.options.hidden).to(batch.clips.dtype)

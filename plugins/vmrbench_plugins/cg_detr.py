@@ -195,7 +195,7 @@ class CgDetr(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Slots, saliency and what training reads besides."""
-        clips, words, position = self._clips(batch), self._words(batch), self._position(batch.clip_mask)
+        clips, words, position = self._clips(batch), self.encode_query(batch), self._position(batch.clip_mask)
         fused = self._fuse(clips, position, batch.clip_mask, words)
         anchors = self.anchors.weight.sigmoid().expand(len(clips), -1, -1)
         decoded = self.decoder(anchors, self.refine, fused.memory, position, batch.clip_mask)
@@ -230,10 +230,17 @@ class CgDetr(nn.Module):
         """One moment a slot, scored by the probability that the slot holds one."""
         return slot_moments(outputs.slots, batch.lengths)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Words:
+        """The query's tokens and the dummies that have read them."""
+        tokens = self.text_projection(batch.query) + self.token_types[0]
+        placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)
+        words: Words = self.dummies(tokens, placed, batch.query_mask)
+        return words
+
+    def encode(self, batch: Batch, query: Words) -> Tensor:
         """[B, L, D] clips as the encoder leaves them; a padded row holds nothing of use."""
         position = self._position(batch.clip_mask)
-        return self._fuse(self._clips(batch), position, batch.clip_mask, self._words(batch)).memory
+        return self._fuse(self._clips(batch), position, batch.clip_mask, query).memory
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Encoded clips, saliency, and slots with their moments."""
@@ -247,12 +254,6 @@ class CgDetr(nn.Module):
         rows = clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef)
         clips: Tensor = self.video_projection(rows) + self.token_types[1]
         return clips
-
-    def _words(self, batch: Batch) -> Words:
-        tokens = self.text_projection(batch.query) + self.token_types[0]
-        placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)
-        words: Words = self.dummies(tokens, placed, batch.query_mask)
-        return words
 
     def _position(self, clip_mask: Tensor) -> Tensor:
         return sine_position(clip_mask, self.options.hidden).to(self.prompts.dtype)

@@ -146,7 +146,7 @@ class Eatr(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Slots, saliency and what training reads besides."""
-        clips, tokens = self._project(batch)
+        clips, tokens = self.video_projection(self._rows(batch)), self.encode_query(batch)
         position = sine_position(batch.clip_mask, self.options.hidden).to(clips.dtype)
         memory, place, mask = self._encode(clips, tokens, position, batch)
         events = self.slot_attention(clips + position, batch.clip_mask)
@@ -188,11 +188,16 @@ class Eatr(nn.Module):
         """One moment a slot, scored by the probability that the slot holds one."""
         return slot_moments(outputs.slots, batch.lengths)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Tensor:
+        """[B, T, D] tokens of the query."""
+        tokens: Tensor = self.text_projection(batch.query)
+        return tokens
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
         """[B, L, D] clips as the encoder leaves them; a padded row holds nothing of use."""
-        clips, tokens = self._project(batch)
+        clips = self.video_projection(self._rows(batch))
         position = sine_position(batch.clip_mask, self.options.hidden).to(clips.dtype)
-        return self._encode(clips, tokens, position, batch)[0][:, : clips.shape[1]]
+        return self._encode(clips, query, position, batch)[0][:, : clips.shape[1]]
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Encoded clips, saliency, and slots with their moments."""
@@ -206,10 +211,6 @@ class Eatr(nn.Module):
         """The events that slots stand for before they are decoded; all of them count, so labels mean nothing."""
         spans = self.event_head(self.event_norm(outputs.events)).sigmoid()
         return Slots(logits=torch.zeros_like(spans), spans=spans)
-
-    def _project(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Clips [B, L, D] and query tokens [B, T, D]."""
-        return self.video_projection(self._rows(batch)), self.text_projection(batch.query)
 
     def _rows(self, batch: Batch) -> Tensor:
         return clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef)

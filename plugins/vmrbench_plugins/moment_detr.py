@@ -45,6 +45,9 @@ from vmrbench_plugins._detr_presets import SMALL as SMALL_DETR
 from vmrbench_plugins._detr_presets import SMALL_TRAINING
 from vmrbench_plugins._detr_presets import TRAINING as TRAINING_DETR
 
+# Tokens and their position, [B, T, D] each.
+Query = tuple[Tensor, Tensor]
+
 
 @dataclass(frozen=True, kw_only=True)
 class MomentDetrOptions:
@@ -116,7 +119,7 @@ class MomentDetr(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Slots, saliency and what training reads besides."""
-        memory, position, mask = self._encode(batch)
+        memory, position, mask = self._encode(batch, self.encode_query(batch))
         hidden = self.decoder(self.slot_position.weight, memory, position, mask)
         clips = memory[:, : batch.clips.shape[1]]
         return Outputs(
@@ -142,9 +145,14 @@ class MomentDetr(nn.Module):
         """One moment a slot, scored by the probability that the slot holds one."""
         return slot_moments(outputs.slots, batch.lengths)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Query:
+        """Tokens of the query and their position."""
+        tokens = self.text_projection(batch.query)
+        return tokens, self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)
+
+    def encode(self, batch: Batch, query: Query) -> Tensor:
         """[B, L, D] clips as the encoder leaves them; a padded row holds nothing of use."""
-        return self._encode(batch)[0][:, : batch.clips.shape[1]]
+        return self._encode(batch, query)[0][:, : batch.clips.shape[1]]
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Encoded clips, saliency, and slots with their moments."""
@@ -154,11 +162,10 @@ class MomentDetr(nn.Module):
         """What every decoder layer predicts, the last one last."""
         return [*(self.heads(hidden) for hidden in outputs.earlier), outputs.slots]
 
-    def _encode(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def _encode(self, batch: Batch, query: Query) -> tuple[Tensor, Tensor, Tensor]:
         """Memory, position and mask of clips followed by query tokens, [B, L + T, ...]."""
         clips = self.video_projection(clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef))
-        tokens = self.text_projection(batch.query)
-        placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)
+        tokens, placed = query
         position = torch.cat([sine_position(batch.clip_mask, self.options.hidden).to(clips.dtype), placed], dim=1)
         mask = torch.cat([batch.clip_mask, batch.query_mask], dim=1)
         return self.encoder(torch.cat([clips, tokens], dim=1), position, mask), position, mask

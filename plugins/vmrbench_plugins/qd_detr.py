@@ -140,7 +140,7 @@ class QdDetr(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Slots, saliency and what training reads besides."""
-        clips, tokens = self._project(batch)
+        clips, tokens = self._clips(batch), self.encode_query(batch)
         position = self._position(batch)
         summary, memory = self._fuse(clips, position, tokens, batch.query_mask, batch.clip_mask)
         anchors = self.anchors.weight.sigmoid().expand(len(clips), -1, -1)
@@ -171,10 +171,14 @@ class QdDetr(nn.Module):
         """One moment a slot, scored by the probability that the slot holds one."""
         return slot_moments(outputs.slots, batch.lengths)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Tensor:
+        """[B, T, D] tokens of the query."""
+        tokens: Tensor = self.text_projection(batch.query)
+        return tokens
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
         """[B, L, D] clips as the encoder leaves them; a padded row holds nothing of use."""
-        clips, tokens = self._project(batch)
-        return self._fuse(clips, self._position(batch), tokens, batch.query_mask, batch.clip_mask)[1]
+        return self._fuse(self._clips(batch), self._position(batch), query, batch.query_mask, batch.clip_mask)[1]
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Encoded clips, saliency, and slots with their moments."""
@@ -184,10 +188,10 @@ class QdDetr(nn.Module):
         """What every decoder layer predicts, the last one last."""
         return self.heads.of_layers(outputs.decoded.hidden, outputs.decoded.anchors, outputs.slots)
 
-    def _project(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Clips [B, L, D] and query tokens [B, T, D]."""
+    def _clips(self, batch: Batch) -> Tensor:
         rows = clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef)
-        return self.video_projection(rows), self.text_projection(batch.query)
+        clips: Tensor = self.video_projection(rows)
+        return clips
 
     def _position(self, batch: Batch) -> Tensor:
         return sine_position(batch.clip_mask, self.options.hidden).to(batch.clips.dtype)

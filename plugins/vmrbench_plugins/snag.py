@@ -46,6 +46,9 @@ from vmrbench.trim.labels import moment_spans
 from vmrbench.types import AxisMoments, Batch, DistillTargets
 from vmrbench_plugins._snag_keys import OFFICIAL_KEYS
 
+# Tokens [B, T, D] and their mask [B, T].
+EncodedQuery = tuple[Tensor, Tensor]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SnagOptions:
@@ -162,7 +165,7 @@ class Snag(nn.Module):
     def answer(self, video: EncodedVideo, batch: Batch) -> Outputs:
         """The rest of `forward`; of `batch` it reads the queries, and the number of clips."""
         point_mask = video.row_mask.expand(len(batch.query), -1)
-        rows = self._fuse(video, batch)
+        rows = self._fuse(video, self.encode_query(batch))
         logits, offsets = self.heads(rows, point_mask, video.points)
         clips = rows[:, : batch.clips.shape[1]]
         return Outputs(logits=logits, offsets=offsets, point_mask=point_mask, points=video.points, clips=clips)
@@ -190,9 +193,14 @@ class Snag(nn.Module):
         ends = batch.lengths.to(kept.dtype)[:, None, None]
         return AxisMoments(spans=torch.minimum(kept.clamp(min=0), ends), scores=ranks)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> EncodedQuery:
+        """Encoded tokens of the query, and which of them are real."""
+        encoded: EncodedQuery = self.text_encoder(batch.query, batch.query_mask)
+        return encoded
+
+    def encode(self, batch: Batch, query: EncodedQuery) -> Tensor:
         """[B, L, D] clips at the finest level, fused with the query; a padded row holds nothing of use."""
-        return self._fuse(self._side_by_side(self.pyramid(batch.clips, batch.clip_mask, levels=1)), batch)
+        return self._fuse(self._side_by_side(self.pyramid(batch.clips, batch.clip_mask, levels=1)), query)
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Fused clips; for each the best point whose moment holds its middle, or its own; and all points."""
@@ -214,9 +222,9 @@ class Snag(nn.Module):
         points = pyramid_points(sizes, self.options.level_reach, self.options.level_overlap, rows.device)
         return EncodedVideo(rows=rows, row_mask=torch.cat([level.row_mask for level in levels], dim=1), points=points)
 
-    def _fuse(self, video: EncodedVideo, batch: Batch) -> Tensor:
+    def _fuse(self, video: EncodedVideo, query: EncodedQuery) -> Tensor:
         """[B, P, D] rows of the video that have read the query."""
-        tokens, token_mask = self.text_encoder(batch.query, batch.query_mask)
+        tokens, token_mask = query
         row_mask = video.row_mask.expand(len(tokens), -1)
         rows = video.rows.expand(len(tokens), -1, -1)
         for layer in self.fusion:

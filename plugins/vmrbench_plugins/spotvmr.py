@@ -5,7 +5,8 @@ AAAI 2024. No code of it is public; its figure is that of SpotEM (Ramakrishnan e
 258572ad, MIT), whose algorithm is restated here.
 
 The selector previews the video on its index features, then alternates between keeping clips and previewing again with
-the expensive features of the clips kept so far; the cross-modal encoder of these previews is the backbone's own.
+the expensive features of the clips kept so far; the cross-modal encoder of these previews is the backbone's own. The
+query is read once for all of them.
 
 Modes. `faithful`, as published: straight-through Gumbel draws with an annealed temperature, the budget met through a
 squared penalty (`budget: soft`). `exact`, ours: top-k under the exact budget in training as at test (`budget: hard`),
@@ -135,13 +136,13 @@ class SpotVmr(nn.Module):
         With an adaptive budget the first preview, of the index alone, says what K is for a query.
         """
         kept = torch.zeros_like(batch.clip_start)
-        start = self._start(batch)
-        logit = start + self._logit(batch, access, kept)
+        start, words = self._start(batch), self._words(batch)
+        logit = start + self._logit(batch, access, kept, words)
         budget, most = allowance(batch, logit, self.options.keep_ratio, None if self.training else self.threshold)
         quotas = step_quotas(budget, self.options.steps)
         steps, logits = [], []
         for step in range(self.options.steps):
-            logit = start + self._logit(batch, access, kept) if step else logit
+            logit = start + self._logit(batch, access, kept, words) if step else logit
             added = self._draw(logit, kept, batch, quotas[:, step], step)
             kept = (kept + added).clamp(0, 1)
             steps.append(added)
@@ -164,13 +165,17 @@ class SpotVmr(nn.Module):
         matched: Tensor = self.match_weight * standardised(self.match(batch).float(), batch.clip_mask)
         return matched.masked_fill(~batch.clip_mask, 0.0)
 
-    def _logit(self, batch: Batch, access: ClipAccess, kept: Tensor) -> Tensor:
-        if self.private is None:
+    def _words(self, batch: Batch) -> Tensor | None:
+        """What a private encoder reads of the query; the access keeps that of a borrowed one."""
+        return None if self.private is None else self.private.encode_query(batch.query, batch.query_mask)
+
+    def _logit(self, batch: Batch, access: ClipAccess, kept: Tensor, words: Tensor | None) -> Tensor:
+        if self.private is None or words is None:
             hidden = access.preview(kept)
             assert hidden is not None
         else:
             rows = access.rows(kept)
-            hidden = self.private(rows.clips, batch.clip_mask, batch.query, batch.query_mask)
+            hidden = self.private(rows.clips, batch.clip_mask, words, batch.query_mask)
         choice: Tensor = self.head(hidden).float()
         return (choice[..., 0] - choice[..., 1]).masked_fill(~batch.clip_mask, 0.0)
 
@@ -269,6 +274,7 @@ def vmr_trimmers() -> Iterable[TrimmerSpec]:
         source="Fewer Steps, Better Performance, AAAI 2024; algorithm of SpotEM, ICML 2023",
         options=Options,
         build=_build,
+        revision=2,  # Since 2 the query is read once for all steps: with dropout, it is dropped out once.
         train="joint",
         tied_to_ratio=_tied_to_ratio,
         tied_to_share=_tied_to_share,

@@ -95,7 +95,9 @@ class Tan2d(nn.Module):
         self.text_projection = nn.Linear(options.text_hidden, width)
         self.cell_projection = nn.Conv2d(width, width, 1)
         cells = sparse_cells(options.grid, options.scales)
-        self.map_convolution = MapConvolution(cells, width, options.map_layers, options.kernel)
+        # What `encode` asks of the map is read from the cells around its diagonal alone.
+        diagonal = [first == last for first, last in cells]
+        self.map_convolution = MapConvolution(cells, width, options.map_layers, options.kernel, part=diagonal)
         self.score = nn.Conv2d(width, 1, 1)
         if options.balanced_init:
             self.map_convolution.balance()
@@ -107,7 +109,8 @@ class Tan2d(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Logits of the live cells, and the cells they were read from."""
-        return self._read_map(batch, self._query_vector(batch))
+        context = self.map_convolution(self._cells(batch, self.encode_query(batch)))
+        return Outputs(logits=self.score(context[..., None])[:, 0, :, 0], context=context)
 
     def loss(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """Cross-entropy of every live cell against its overlap in seconds with the truth."""
@@ -124,29 +127,34 @@ class Tan2d(nn.Module):
         spans = self._cell_spans(batch).gather(1, best.indices[..., None].expand(-1, -1, 2))
         return AxisMoments(spans=spans, scores=best.values.sigmoid())
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Tensor:
+        """[B, D] the query in the width of the map."""
+        vector: Tensor = self.text_projection(self.text_encoder(batch.query, batch.query_mask))
+        return vector
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
         """[B, L, d] every clip fused with the query, then what the map says of it (`encode_context`); 0 on padding."""
-        query = self._query_vector(batch)
         clips = F.relu(self.frame_projection(batch.clips.transpose(1, 2)))
         local = self._fuse(clips, query).transpose(1, 2) * batch.clip_mask[..., None]
         if not self.options.encode_context:
             return local
-        return torch.cat([local, self._context_of_clips(self._read_map(batch, query), batch)], dim=-1)
+        single = self.map_convolution.of_part(self._cells(batch, query))
+        return torch.cat([local, self._on_clips(single, batch)], dim=-1)
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """The map's diagonal and best covering cell, brought back to clips, and the logits of the live cells."""
         best = self.proposals.covering_maximum(outputs.logits)
         to_rows = cells_to_rows(batch.clip_mask, self.options.grid).to(best.dtype)
         return DistillTargets(
-            embedding=self._context_of_clips(outputs, batch),
+            embedding=self._on_clips(self.proposals.of_single_clips(outputs.context), batch),
             saliency=(to_rows @ best[..., None])[..., 0],
             candidates=outputs.logits,
             candidate_mask=torch.ones_like(outputs.logits, dtype=torch.bool),
         )
 
-    def _read_map(self, batch: Batch, query: Tensor) -> Outputs:
-        context = self.map_convolution(self._fuse(self.proposals(self._grid_clips(batch)), query))
-        return Outputs(logits=self.score(context[..., None])[:, 0, :, 0], context=context)
+    def _cells(self, batch: Batch, query: Tensor) -> Tensor:
+        """[B, D, C] live cells, fused with the query."""
+        return self._fuse(self.proposals(self._grid_clips(batch)), query)
 
     def _grid_clips(self, batch: Batch) -> Tensor:
         """[B, D, N] rows to frames, projected, then frames to grid clips."""
@@ -155,18 +163,12 @@ class Tan2d(nn.Module):
         frames = F.relu(self.frame_projection((weights @ batch.clips).transpose(1, 2)))
         return pool_frames(frames, frame_fine, self.options.grid)
 
-    def _query_vector(self, batch: Batch) -> Tensor:
-        """[B, D] the query in the width of the map."""
-        vector: Tensor = self.text_projection(self.text_encoder(batch.query, batch.query_mask))
-        return vector
-
     def _fuse(self, items: Tensor, query: Tensor) -> Tensor:
         """[B, D, C] items [B, D, C] times the query [B, D], of length one."""
         return F.normalize(self.cell_projection(items[..., None])[..., 0] * query[..., None], dim=1)
 
-    def _context_of_clips(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """[B, L, D] the moments of one grid clip brought back to clips."""
-        single = self.proposals.of_single_clips(outputs.context)
+    def _on_clips(self, single: Tensor, batch: Batch) -> Tensor:
+        """[B, L, D] the moments of one grid clip [B, D, N] brought back to clips."""
         return cells_to_rows(batch.clip_mask, self.options.grid).to(single.dtype) @ single.transpose(1, 2)
 
     def _cell_spans(self, batch: Batch) -> Tensor:

@@ -152,7 +152,7 @@ class UniVtg(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """What every clip predicts, and what training reads besides."""
-        clips, tokens = self._project(batch)
+        clips, tokens = self._clips(batch), self.encode_query(batch)
         memory = self._encode(clips, tokens, batch)
         read = None if self.options.official_padding else batch.clip_mask
         left, right = self.reach_head(memory, read).sigmoid().unbind(-1)
@@ -192,9 +192,14 @@ class UniVtg(nn.Module):
         """[B, L] highlight of every clip: its cosine with the sentence, both before the encoder."""
         return cosines(outputs.clips, self.pool(outputs.tokens, batch.query_mask))
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Tensor:
+        """[B, T, D] tokens of the query, marked as such."""
+        tokens: Tensor = self.text_projection(batch.query) + self.kind.weight[TEXT]
+        return tokens
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
         """[B, L, D] clips as the encoder leaves them; a padded row holds nothing of use."""
-        return self._encode(*self._project(batch), batch)
+        return self._encode(self._clips(batch), query, batch)
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Encoded clips, and the label of every clip, as its saliency and as the candidate that it is."""
@@ -205,10 +210,11 @@ class UniVtg(nn.Module):
             candidate_mask=batch.clip_mask,
         )
 
-    def _project(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Clips [B, L, D] and query tokens [B, T, D] in the width of the encoder, each marked by its kind."""
-        clips = self.video_projection(clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef))
-        return clips + self.kind.weight[VIDEO], self.text_projection(batch.query) + self.kind.weight[TEXT]
+    def _clips(self, batch: Batch) -> Tensor:
+        """[B, L, D] clips in the width of the encoder, marked as such."""
+        rows = clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef)
+        clips: Tensor = self.video_projection(rows) + self.kind.weight[VIDEO]
+        return clips
 
     def _encode(self, clips: Tensor, tokens: Tensor, batch: Batch) -> Tensor:
         placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)

@@ -176,7 +176,8 @@ class Uvcom(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """Slots, saliency and what training reads besides."""
-        clips, query, position = self._project(batch)
+        query = self.encode_query(batch)
+        clips, position = self._clips(batch)
         fused = self.integration(clips, position, batch.clip_mask, query)
         first = self.first_slot(fused.sentence, fused.memory, self.integration.counted(batch.clip_mask))
         slots, anchors = first[:, None] + self.slot_content.weight, self.anchors.weight.sigmoid()
@@ -215,9 +216,15 @@ class Uvcom(nn.Module):
         """One moment a slot, scored by the probability that the slot holds one."""
         return slot_moments(outputs.slots, batch.lengths)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Query:
+        """The query's tokens and their position."""
+        tokens = self.text_projection(batch.query)
+        placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)
+        return Query(tokens=tokens, position=placed, mask=batch.query_mask)
+
+    def encode(self, batch: Batch, query: Query) -> Tensor:
         """[B, L, D] clips as the encoder leaves them; a padded row holds nothing of use."""
-        clips, query, position = self._project(batch)
+        clips, position = self._clips(batch)
         memory: Tensor = self.integration(clips, position, batch.clip_mask, query).memory
         return memory
 
@@ -229,13 +236,10 @@ class Uvcom(nn.Module):
         """What every decoder layer predicts, the last one last."""
         return self.heads.of_layers(outputs.decoded.hidden, outputs.decoded.anchors, outputs.slots)
 
-    def _project(self, batch: Batch) -> tuple[Tensor, Query, Tensor]:
-        """Clips [B, L, D], the query, and the position [B, L, D] of the clips."""
+    def _clips(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Clips and their position, [B, L, D] each."""
         rows = clip_rows(batch, scale_rows=self.options.scale_rows, tef=self.options.tef)
-        tokens = self.text_projection(batch.query)
-        placed = self.text_position(tokens) if self.options.text_position else torch.zeros_like(tokens)
-        position = sine_position(batch.clip_mask, self.options.hidden).to(rows.dtype)
-        return self.video_projection(rows), Query(tokens=tokens, position=placed, mask=batch.query_mask), position
+        return self.video_projection(rows), sine_position(batch.clip_mask, self.options.hidden).to(rows.dtype)
 
     def _partners(self, directions: Directions, batch: Batch) -> Tensor:
         """[B] sample whose sentence makes a negative pair: the next one, or late in training the least similar."""

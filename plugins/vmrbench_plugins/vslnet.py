@@ -141,7 +141,7 @@ class VslNet(nn.Module):
         Raises:
             DataError: characters are read and the batch has none, or a video or query is longer than `max_clips`.
         """
-        fused = self.encode(batch)
+        fused = self.encode(batch, self.encode_query(batch))
         highlight = self.highlight(fused)[..., 0]
         gated = fused * (highlight.sigmoid() * batch.clip_mask)[..., None]
         start, end = self.predictor(gated, batch.clip_mask)
@@ -161,12 +161,16 @@ class VslNet(nn.Module):
         """The `top_k` most probable pairs of a start and an end, best first."""
         return best_moments(outputs.start, outputs.end, batch.clip_mask, self.options.top_k)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Tensor:
+        """[B, T, D] encoded words of the query."""
+        tokens: Tensor = self.encoder(self.text_projection(self._words(batch)), batch.query_mask)
+        return tokens
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
         """[B, L, D] clips that have read the query; a padded row holds nothing of use."""
         clips = self.encoder(self.video_projection(self.dropout(batch.clips)), batch.clip_mask)
-        tokens = self.encoder(self.text_projection(self._words(batch)), batch.query_mask)
-        read = self.attention(clips, batch.clip_mask, tokens, batch.query_mask)
-        fused: Tensor = self.concatenation(read, tokens, batch.query_mask)
+        read = self.attention(clips, batch.clip_mask, query, batch.query_mask)
+        fused: Tensor = self.concatenation(read, query, batch.query_mask)
         return fused
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:

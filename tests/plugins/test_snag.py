@@ -249,7 +249,7 @@ def test_answering_a_query_is_the_smaller_part_where_videos_are_long_and_queries
 def test_encoded_clips_are_those_of_the_finest_level() -> None:
     model, batch = _fresh(), make_batch([20, 9])
 
-    encoded = model.encode(batch)
+    encoded = model.encode(batch, model.encode_query(batch))
 
     assert encoded.shape == (2, 20, model.embedding_width)
     assert _error(encoded, model(batch).clips.detach().numpy()) < 1e-5

@@ -24,13 +24,20 @@ DIMS = TrimDims(index=8, text=12, rows=24, embedding=6)
 class Encoder(nn.Module):
     """A stand-in for a backbone's encoder that counts its calls."""
 
+    embedding_width = 6
+
     def __init__(self) -> None:
         super().__init__()
-        self.layer, self.calls = nn.Linear(24, 6), 0
+        self.layer, self.words = nn.Linear(24, 6), nn.Linear(12, 6)
+        self.calls = self.query_calls = 0
 
-    def forward(self, batch: Batch) -> Tensor:
+    def encode_query(self, batch: Batch) -> Tensor:
+        self.query_calls += 1
+        return self.words(batch.query).mean(1, keepdim=True)
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
         self.calls += 1
-        return self.layer(batch.clips).tanh() * batch.query.mean((1, 2))[:, None, None]
+        return self.layer(batch.clips).tanh() * query
 
 
 def run(trimmer: SpotVmr, batch: Batch, encoder: Encoder | None = None) -> tuple[TrimDecision, CountingAccess]:
@@ -60,23 +67,31 @@ def test_steps_add_up_to_the_decision_without_overlap() -> None:
     assert decision.steps.sum(1).max() == 1
 
 
-def test_the_shared_encoder_runs_once_a_step() -> None:
+def test_the_shared_encoder_runs_once_a_step_and_reads_the_query_once() -> None:
     encoder = Encoder()
 
     run(SpotVmr(Options(steps=3), DIMS).eval(), make_batch([20]), encoder)
 
-    assert encoder.calls == 3
+    assert (encoder.calls, encoder.query_calls) == (3, 1)
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_every_step_is_one_preview_and_nothing_is_run_before_between_or_after(share: bool) -> None:
-    batch = make_batch([20])
+def test_a_selection_is_one_reading_of_the_query_and_one_preview_a_step(share: bool) -> None:
+    batch, encoder = make_batch([20]), Encoder()
+
+    def trimmer(steps: int) -> SpotVmr:
+        return SpotVmr(Options(keep_ratio=0.5, steps=steps, share_encoder=share), DIMS).eval()
 
     def macs(steps: int) -> int:
-        trimmer = SpotVmr(Options(keep_ratio=0.5, steps=steps, share_encoder=share), DIMS).eval()
-        return count_macs(lambda: run(trimmer, batch)).value
+        return count_macs(lambda: run(trimmer(steps), batch, encoder)).value
 
-    assert [macs(steps) for steps in (2, 3, 5)] == [steps * macs(1) for steps in (2, 3, 5)]
+    def read_query() -> None:
+        private = trimmer(1).private
+        encoder.encode_query(batch) if private is None else private.encode_query(batch.query, batch.query_mask)
+
+    query = count_macs(read_query).value
+    assert query > 0
+    assert [macs(steps) for steps in (2, 3, 5)] == [query + steps * (macs(1) - query) for steps in (2, 3, 5)]
 
 
 def test_later_steps_see_the_clips_kept_before() -> None:

@@ -84,7 +84,7 @@ def test_grid_clips_and_fused_map_equal_the_official_ones(golden: Golden) -> Non
 
     clips = model._grid_clips(batch)
     cells = model.proposals(clips)
-    fused = model._fuse(cells, model._query_vector(batch))
+    fused = model._fuse(cells, model.encode_query(batch))
 
     assert _error(clips, golden.outputs["vis_h"]) < 1e-5
     assert _error(_as_map(model, cells), golden.outputs["map_h"]) < 1e-5
@@ -216,10 +216,23 @@ def test_a_query_with_two_moments_rewards_both() -> None:
 def test_encoding_is_as_wide_as_it_says(context: bool) -> None:
     model, batch = Tan2d(replace(SMALL, encode_context=context), Dims(video=16, text=12)), make_batch([9, 4])
 
-    encoded = model.encode(batch)
+    encoded = model.encode(batch, model.encode_query(batch))
 
     assert encoded.shape == (2, 9, model.embedding_width)
     assert encoded[1, 4:].abs().sum() == 0
+
+
+def test_what_the_map_says_of_clips_is_its_diagonal_at_a_lower_price() -> None:
+    model, batch = Tan2d(SMALL, Dims(video=16, text=12)).eval(), make_batch([9, 4])
+
+    encoded = model.encode(batch, model.encode_query(batch))
+
+    targets = model.distill_targets(model(batch), batch)
+    assert targets.embedding is not None
+    assert targets.embedding.abs().max() > 0
+    torch.testing.assert_close(encoded[..., SMALL.hidden :], targets.embedding)
+    whole, around = (count_macs(run, batch).value for run in (model, lambda b: model.encode(b, model.encode_query(b))))
+    assert around < whole
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
@@ -124,11 +124,8 @@ class Arm(nn.Module):
 
     def access(self, batch: Batch) -> CountingAccess:
         """What the trimmer may do with the expensive side of `batch`."""
-        return CountingAccess(self.own_index(batch), self.fill, self.preview_function(), training=self.training)
-
-    def preview_function(self) -> Callable[[Batch], Tensor] | None:
-        """The backbone's own encoder, None where it shares none."""
-        return cast(SharesEncoder, self.backbone).encode if isinstance(self.backbone, SharesEncoder) else None
+        lender = self.backbone if isinstance(self.backbone, SharesEncoder) else None
+        return CountingAccess(self.own_index(batch), self.fill, lender, training=self.training)
 
     def select(self, batch: Batch, access: CountingAccess) -> TrimDecision:
         """The trimmer's decision; it sees no expensive features but through `access`, labels only if it must."""

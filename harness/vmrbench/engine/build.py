@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from vmrbench.config.settings import WindowConfig
 from vmrbench.engine.arm import Arm
-from vmrbench.errors import DataError
+from vmrbench.errors import DataError, PluginError
 from vmrbench.protocols import DatasetFacts, SharesEncoder
 from vmrbench.specs import Apply, BackboneSpec, Dims, TrimDims, TrimmerSpec
 from vmrbench.trim.fill import Fill, FineOnly, build_fill
@@ -56,11 +57,12 @@ def build_arm(
     Raises:
         ConfigError: the trimmer's options ask for what the data set does not have.
         DataError: the arm needs index features and the data set has none.
+        PluginError: the backbone declares `encode` and lacks its methods.
     """
     fill = _build_fill(facts, trimmer, fill_policy, seed)
     with _seeded(seed):
         module = backbone[0].build(backbone[1], Dims(video=fill.width, text=facts.text.width))
-    embedding = cast(SharesEncoder, module).embedding_width if isinstance(module, SharesEncoder) else None
+    embedding = _width_of_lent_encoder(module, backbone[0])
     with _seeded(seed + 1):
         selector = trimmer[0].build(trimmer[1], _trim_dims(facts, trimmer, fill.width, embedding))
     channels = _index_channels(facts, trimmer[1])
@@ -102,6 +104,18 @@ def _index_channels(facts: DatasetFacts, options: Any) -> tuple[slice, ...] | No
         return None
     widths = {name: group.width for name, group in facts.index.items()}
     return tuple(group_channels(widths, name) for name in groups)
+
+
+def _width_of_lent_encoder(module: nn.Module, spec: BackboneSpec) -> int | None:
+    """None where the backbone lends none."""
+    if isinstance(module, SharesEncoder):
+        return cast(SharesEncoder, module).embedding_width
+    if "encode" in spec.capabilities:
+        raise PluginError(
+            f"backbone {spec.name!r}: declares 'encode' but lacks encode_query, encode or embedding_width; "
+            "see vmrbench.protocols.SharesEncoder"
+        )
+    return None
 
 
 def _build_fill(facts: DatasetFacts, trimmer: tuple[TrimmerSpec, Any], policy: str, seed: int) -> Fill:

@@ -1,7 +1,7 @@
 """Convolutions over a map of moments that compute the cells that matter and no others.
 
-A cell matters to a layer if its value can be other than zero and reaches a live cell of the last layer. Live cells are
-few and scattered, so that even a cell that matters has many dead neighbours: a kernel is taken apart into its k x k
+A cell matters to a layer if its value can be other than zero and reaches a wanted cell of the last layer. Live cells
+are few and scattered, so that even a cell that matters has many dead neighbours: a kernel is taken apart into its k x k
 offsets, and each is one matrix product over the pairs of a cell and its live neighbour at that offset.
 """
 
@@ -34,13 +34,22 @@ class MapConvolution(nn.Module):
         width: D.
         layers: convolutions.
         kernel: their odd side.
+        part: which of `cells` `of_part` gives, None for all.
     """
 
-    def __init__(self, cells: Sequence[tuple[int, int]], width: int, layers: int, kernel: int) -> None:
+    def __init__(
+        self,
+        cells: Sequence[tuple[int, int]],
+        width: int,
+        layers: int,
+        kernel: int,
+        part: Sequence[bool] | None = None,
+    ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(width, width, kernel) for _ in range(layers))
-        kept = _kept_cells(np.array(cells), layers, kernel)
-        self.neighbours = nn.ModuleList(_Neighbours(taken, takes, kernel) for taken, takes in pairwise(kept))
+        live = np.array(cells)
+        self.neighbours = _reaching(live, live, layers, kernel)
+        self.part_neighbours = self.neighbours if part is None else _reaching(live, live[list(part)], layers, kernel)
 
     @torch.no_grad()
     def balance(self) -> None:
@@ -56,9 +65,16 @@ class MapConvolution(nn.Module):
 
     def forward(self, cells: Tensor) -> Tensor:
         """[B, D, C] to [B, D, C], live cells in the order given at the start."""
+        return self._through(self.neighbours, cells)
+
+    def of_part(self, cells: Tensor) -> Tensor:
+        """[B, D, P] those of `forward` that are in the part, for the price of the cells that reach them."""
+        return self._through(self.part_neighbours, cells)
+
+    def _through(self, layers: nn.ModuleList, cells: Tensor) -> Tensor:
         # Cells come first, so that picking some of them copies whole rows of [B, D].
         rows = cells.permute(2, 0, 1).contiguous()
-        for conv, neighbours in zip(self.convs, self.neighbours, strict=True):
+        for conv, neighbours in zip(self.convs, layers, strict=True):
             assert isinstance(conv, nn.Conv2d)
             assert conv.bias is not None
             # Together once: a product would otherwise gather its weights anew, forwards and backwards.
@@ -125,18 +141,27 @@ class _AddUp(torch.autograd.Function):
         return of_rows, of_weights, None, None
 
 
-def _kept_cells(cells: NDArray[np.int64], layers: int, kernel: int) -> list[NDArray[np.int64]]:
-    """[cells, 2] before the first layer, after it, and so on, the first and the last in the order of `cells`.
+def _reaching(live: NDArray[np.int64], wanted: NDArray[np.int64], layers: int, kernel: int) -> nn.ModuleList:
+    """The convolutions from all cells of `live` [C, 2] to those of `wanted` [P, 2], in their orders.
 
-    After l of L layers a cell is live within l half kernels of a live cell of the map, and reaches one of the last
-    layer within L - l half kernels: it matters within the smaller of both.
+    After l of L layers a cell is live within l half kernels of a live cell of the map, and reaches a wanted one within
+    L - l half kernels: it matters within both.
     """
-    half = kernel // 2
-    grown = [cells]
-    for _ in range(layers // 2):
-        around = np.stack(np.meshgrid(*[np.arange(-half, half + 1)] * 2), axis=-1).reshape(-1, 2)
-        grown.append(np.unique((grown[-1][:, None] + around).reshape(-1, 2), axis=0))
-    return [grown[min(done, layers - done)] for done in range(layers + 1)]
+    border = layers * (kernel // 2)
+    lives, wants = (_grown(cells, int(live.max()) + 1, border, layers, kernel) for cells in (live, wanted))
+    between = [np.argwhere(lives[done] & wants[layers - done]) - border for done in range(1, layers)]
+    return nn.ModuleList(_Neighbours(taken, takes, kernel) for taken, takes in pairwise([live, *between, wanted]))
+
+
+def _grown(cells: NDArray[np.int64], grid: int, border: int, times: int, kernel: int) -> list[NDArray[np.bool_]]:
+    """Whether a place of the map, with a border, is one of the cells; then whether it is within a kernel of one; ..."""
+    here = np.zeros([grid + 2 * border] * 2, dtype=bool)
+    here[tuple((cells + border).T)] = True
+    grown = [here]
+    for _ in range(times - 1):
+        windows = sliding_window_view(np.pad(grown[-1], kernel // 2), (kernel, kernel))
+        grown.append(np.any(windows, axis=(2, 3)))
+    return grown
 
 
 def _numbers_around(taken: NDArray[np.int64], takes: NDArray[np.int64], kernel: int) -> NDArray[np.int64]:

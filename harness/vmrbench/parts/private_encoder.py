@@ -33,18 +33,21 @@ class PrivateEncoder(nn.Module):
         self.trilinear = nn.Parameter(torch.randn(3, width) / width**0.5)
         self.mix = nn.Linear(4 * width, width)
 
-    def forward(self, video: Tensor, clip_mask: Tensor, query: Tensor, query_mask: Tensor) -> Tensor:
+    def encode_query(self, query: Tensor, query_mask: Tensor) -> Tensor:
+        """[B, T, width] words of a query [B, T, text_width], once for all passes over its video."""
+        return self._encode(self.text_in(query), query_mask)
+
+    def forward(self, video: Tensor, clip_mask: Tensor, words: Tensor, query_mask: Tensor) -> Tensor:
         """Fused embedding of every clip.
 
         Args:
             video: [B, L, video_width]; clip_mask: [B, L].
-            query: [B, T, text_width]; query_mask: [B, T].
+            words: [B, T, width], of `encode_query`; query_mask: [B, T].
 
         Returns:
             [B, L, width], independent of padding.
         """
         hidden = self._encode(self.video_in(video), clip_mask)
-        words = self._encode(self.text_in(query), query_mask)
         fit = trilinear(hidden, words, self.trilinear.unbind())
         mixed: Tensor = self.mix(read_both_ways(fit, hidden, clip_mask, words, query_mask))
         return mixed

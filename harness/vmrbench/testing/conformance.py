@@ -29,7 +29,7 @@ from vmrbench.testing.batch_edits import without_labels
 from vmrbench.testing.factories import make_batch
 from vmrbench.testing.predictions import changed_by_company, moments_apart, predict_moments
 from vmrbench.testing.trimmer_conformance import check_trimmer
-from vmrbench.trim.access import withhold_features
+from vmrbench.trim.access import withhold_clips, withhold_features
 from vmrbench.types import Annotation, Batch, DistillTargets
 
 __all__ = ["check_backbone", "check_trimmer"]
@@ -144,13 +144,24 @@ def check_capabilities(model: nn.Module, spec: BackboneSpec, batch: Batch, who: 
     size = tuple(batch.clip_mask.shape)
     with torch.no_grad():
         if "encode" in spec.capabilities:
-            _expect(isinstance(model, SharesEncoder), f"{who}: declares 'encode' but lacks encode or embedding_width")
+            _expect(
+                isinstance(model, SharesEncoder),
+                f"{who}: declares 'encode' but lacks encode_query, encode or embedding_width",
+            )
             borrowed = cast(SharesEncoder, model)
-            found, expected = tuple(borrowed.encode(batch).shape), (*size, borrowed.embedding_width)
+            query = _query_alone(borrowed, batch, who)
+            found, expected = tuple(borrowed.encode(batch, query).shape), (*size, borrowed.embedding_width)
             _expect(found == expected, f"{who}: encode gave {found}, expected [B, L, embedding_width] = {expected}")
         if "distill" in spec.capabilities:
             _expect(isinstance(model, Distillable), f"{who}: declares 'distill' but lacks distill_targets")
             _check_targets(cast(Distillable, model).distill_targets(model(batch), batch), size, who)
+
+
+def _query_alone(lender: SharesEncoder, batch: Batch, who: str) -> Any:
+    try:
+        return lender.encode_query(withhold_clips(batch))
+    except (RuntimeError, IndexError) as error:
+        raise PluginError(f"{who}: encode_query must read nothing of the video, and fails without clips") from error
 
 
 def check_predictions(model: nn.Module, batch: Batch, who: str) -> None:
@@ -201,7 +212,7 @@ def check_runs_on_meta(model: nn.Module, batch: Batch, who: str) -> None:
             outputs = elsewhere(there)
             cast(Backbone, elsewhere).predict(outputs, there)
             if isinstance(elsewhere, SharesEncoder):
-                elsewhere.encode(there)
+                elsewhere.encode(there, elsewhere.encode_query(there))
             if isinstance(elsewhere, Distillable):
                 elsewhere.distill_targets(outputs, there)
     except (RuntimeError, NotImplementedError) as error:

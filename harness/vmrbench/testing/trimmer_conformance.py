@@ -169,19 +169,26 @@ def _select(model: nn.Module, batch: Batch, access: AccessTo) -> TrimDecision:
 
 
 def _access(spec: TrimmerSpec, dims: TrimDims) -> AccessTo:
-    """Access with a stand-in for the backbone's encoder: a fixed projection of rows and query."""
+    """Access whose previews use a stand-in for the backbone's encoder."""
     fill = FineOnly(dims.rows) if spec.input == "fine" else ConcatZero(dims.rows - dims.index, dims.index)
-    generator = torch.Generator().manual_seed(3)
-    of_rows = torch.randn(dims.rows, dims.embedding or 1, generator=generator)
-    of_query = torch.randn(dims.text, dims.embedding or 1, generator=generator)
+    lender = None if dims.embedding is None else _Lender(dims.rows, dims.text, dims.embedding)
+    return lambda batch, training: CountingAccess(batch, fill, lender, training=training)
 
-    def encode(batch: Batch) -> Tensor:
-        query = batch.query.sum(1, keepdim=True) @ of_query.to(batch.query.device)
-        return (batch.clips @ of_rows.to(batch.clips.device) + query).tanh() * batch.clip_mask[..., None]
 
-    return lambda batch, training: CountingAccess(
-        batch, fill, None if dims.embedding is None else encode, training=training
-    )
+class _Lender:
+    """A stand-in for the encoder of a backbone: a fixed projection of rows and query."""
+
+    def __init__(self, rows: int, text: int, width: int) -> None:
+        generator = torch.Generator().manual_seed(3)
+        self.embedding_width = width
+        self._of_rows = torch.randn(rows, width, generator=generator)
+        self._of_query = torch.randn(text, width, generator=generator)
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        return batch.query.sum(1, keepdim=True) @ self._of_query.to(batch.query.device)
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
+        return (batch.clips @ self._of_rows.to(batch.clips.device) + query).tanh() * batch.clip_mask[..., None]
 
 
 def _targets(batch: Batch, seed: int) -> DistillTargets:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from vmrbench.protocols import SharesEncoder
 from vmrbench.trim.gather import TakenRows, take_rows
 from vmrbench.types import Batch
 
-Preview = Callable[[Batch], Tensor]
 Fill = Callable[[Batch, Tensor, Tensor], Batch]
 
 
@@ -40,12 +41,15 @@ class CountingAccess:
     At inference (`training=False`) a clip is read when it is first kept and its features are held back until then;
     in training all of them are known and the gradient to `keep` reaches every clip.
 
+    lender: whose encoder previews use, None where there is none.
+
     fetched: [B, L] boolean, what has been asked for so far; reads: [B, L] how often each clip was read.
     """
 
-    def __init__(self, batch: Batch, fill: Fill, encode: Preview | None, *, training: bool) -> None:
+    def __init__(self, batch: Batch, fill: Fill, lender: SharesEncoder | None, *, training: bool) -> None:
         self._source, self._withheld = batch, withhold_clips(batch)
-        self._fill, self._encode, self._training = fill, encode, training
+        self._fill, self._lender, self._training = fill, lender, training
+        self._query: Any = None
         self.fetched = torch.zeros_like(batch.clip_mask)
         self.reads = torch.zeros_like(batch.clip_mask, dtype=torch.long)
 
@@ -73,7 +77,11 @@ class CountingAccess:
 
     def preview(self, keep: Tensor) -> Tensor | None:
         """[B, L, d] the backbone's own encoder on `rows(keep)`; None where it shares none."""
-        return None if self._encode is None else self._encode(self.rows(keep))
+        if self._lender is None:
+            return None
+        if self._query is None:
+            self._query = self._lender.encode_query(self._withheld)
+        return self._lender.encode(self.rows(keep), self._query)
 
     def _fine(self, keep: Tensor) -> Tensor:
         if not self._training:

@@ -42,6 +42,7 @@ class IndexScorer(nn.Module):
             hidden = access.preview(torch.zeros_like(batch.clip_start))
             assert hidden is not None
         else:
-            hidden = self.private(index_of(batch), batch.clip_mask, batch.query, batch.query_mask)
+            words = self.private.encode_query(batch.query, batch.query_mask)
+            hidden = self.private(index_of(batch), batch.clip_mask, words, batch.query_mask)
         scores: Tensor = self.head(hidden).float()
         return scores * batch.clip_mask[..., None]

@@ -14,7 +14,7 @@ from torch import nn
 
 from vmrbench.config.options import make_options
 from vmrbench.engine.splits import stamps_of
-from vmrbench.engine.stages import trained_arm, untrimmed_arm
+from vmrbench.engine.stages import new_arm, trained_arm, untrimmed_arm
 from vmrbench.engine.sweep import plan_sweep
 from vmrbench.errors import ConfigError
 from vmrbench.identity import canonical
@@ -67,6 +67,22 @@ def test_without_epochs_the_weights_are_evaluated_as_they_are(start: Callable[..
     arm = trained_arm(cell, sweep.store, sweep.keys("none"))
     assert dict(result.failed) == {}
     assert [name for name, value in arm.backbone.state_dict().items() if not torch.equal(value, expected[name])] == []
+
+
+def test_around_imported_weights_that_are_frozen_only_the_trimmer_learns(start: Callable[..., Any]) -> None:
+    sweep = start("frozen", sets=("train.base_epochs=0", "train.extra_epochs=1", "cost.latency_samples=0"))
+    cell = sweep.cells["frozen"]
+
+    result = sweep.run()
+
+    assert dict(result.failed) == {}
+    trained, untouched = trained_arm(cell, sweep.store, sweep.keys("frozen")), new_arm(cell)
+    given = given_model(cell.dataset.built.facts, 77).state_dict()
+    after = trained.backbone.state_dict()
+    assert after.keys() == given.keys()
+    assert [name for name, value in after.items() if not torch.equal(value, given[name])] == []
+    learned = trained.trimmer.head[0].weight
+    assert not torch.equal(learned, untouched.trimmer.head[0].weight)
 
 
 def test_a_record_says_where_given_weights_come_from(start: Callable[..., Any]) -> None:

@@ -46,6 +46,32 @@ def test_gradients_equal_those_of_whole_convolved_maps(
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize(("grid", "scales", "layers", "kernel"), MAPS)
+def test_a_part_is_that_of_the_whole_map_with_its_gradients(
+    grid: int, scales: tuple[int, ...], layers: int, kernel: int
+) -> None:
+    chosen = [first % 3 == 0 and last < first + 2 for first, last in sparse_cells(grid, scales)]
+    convolution, cells = _convolution_and_cells(grid, scales, layers, kernel, part=chosen)
+    cells.requires_grad_()
+    wanted = [cells, *convolution.parameters()]
+
+    part, whole = convolution.of_part(cells), _whole(convolution, cells, grid, scales)[..., torch.tensor(chosen)]
+
+    torch.testing.assert_close(part, whole)
+    weights = torch.randn_like(part)
+    gradients = [torch.autograd.grad((found * weights).sum(), wanted) for found in (part, whole)]
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_a_part_multiplies_only_the_pairs_that_reach_it() -> None:
+    # Live cells are (0, 0) to (3, 3), wanted is (0, 0). The first layer makes the nine cells around it: (1, 1) sums
+    # three live ones, (0, 0), (0, 1) and (1, 0) sum two, the other five one. The second sums these nine.
+    convolution = MapConvolution(sparse_cells(4, (1,)), 5, 2, 3, part=[True, False, False, False])
+
+    assert count_macs(convolution.of_part, torch.zeros(1, 5, 4)).value == (3 + 3 * 2 + 5 * 1 + 9) * 5 * 5
+
+
 def test_gradients_do_not_change_what_is_computed() -> None:
     convolution, cells = _convolution_and_cells(16, (4, 3, 1), 2, 3)
 
@@ -109,11 +135,11 @@ def test_lower_precision_is_summed_in_full(gradients: bool) -> None:
 
 
 def _convolution_and_cells(
-    grid: int, scales: tuple[int, ...], layers: int, kernel: int
+    grid: int, scales: tuple[int, ...], layers: int, kernel: int, part: list[bool] | None = None
 ) -> tuple[MapConvolution, Tensor]:
     torch.manual_seed(0)
     cells = sparse_cells(grid, scales)
-    convolution = MapConvolution(cells, WIDTH, layers, kernel)
+    convolution = MapConvolution(cells, WIDTH, layers, kernel, part=part)
     convolution.balance()
     for name, bias in convolution.named_parameters():
         if name.endswith("bias"):

@@ -115,6 +115,40 @@ class HidesWeights(Honest):
         return super().forward(batch) + self.get_buffer("shift")
 
 
+class LendsAnEncoder(Honest):
+    """Clips, times the sum of the words."""
+
+    embedding_width = 2
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        return (batch.query * batch.query_mask[..., None]).sum((1, 2))
+
+    def encode(self, batch: Batch, query: Tensor) -> Tensor:
+        return batch.clips[..., :2] * query[:, None, None]
+
+
+class ReadsClipsAsQuery(LendsAnEncoder):
+    """What it says of the query depends on the video."""
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        return super().encode_query(batch) + batch.clips[:, 0, 0]
+
+
+class LendsAnotherWidth(LendsAnEncoder):
+    """Says another width than it gives."""
+
+    embedding_width = 3
+
+
+class LendsWithoutQuery(Honest):
+    """Has the method of old that reads a query for every pass."""
+
+    embedding_width = 2
+
+    def encode(self, batch: Batch) -> Tensor:
+        return batch.clips[..., :2]
+
+
 def _spec(build: Callable[[Any, Dims], nn.Module]) -> BackboneSpec:
     return BackboneSpec(name="toy", summary="", source="", options=NoOptions, build=build)
 
@@ -155,6 +189,24 @@ def test_a_backbone_that_breaks_a_rule_is_refused(build: type[nn.Module], messag
 def test_training_settings_that_no_engine_reads_are_refused(training: Mapping[str, Any], message: str) -> None:
     with pytest.raises(PluginError, match=message):
         check_backbone(replace(_spec(Honest), presets={"small": {}}, training=training), Dims(video=4, text=3))
+
+
+def test_an_honest_lender_passes() -> None:
+    check_backbone(replace(_spec(LendsAnEncoder), capabilities=frozenset({"encode"})), Dims(video=4, text=3))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (Honest, "lacks encode_query, encode or embedding_width"),
+        (LendsWithoutQuery, "lacks encode_query, encode or embedding_width"),
+        (LendsAnotherWidth, r"encode gave \(3, 11, 2\)|expected \[B, L, embedding_width\]"),
+        (ReadsClipsAsQuery, "encode_query must read nothing of the video"),
+    ],
+)
+def test_an_encoder_that_cannot_be_borrowed_is_refused(build: type[nn.Module], message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        check_backbone(replace(_spec(build), capabilities=frozenset({"encode"})), Dims(video=4, text=3))
 
 
 def test_a_declared_exception_is_granted() -> None:
