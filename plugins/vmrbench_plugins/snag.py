@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from vmrbench import hookimpl
 from vmrbench.errors import ConfigError
 from vmrbench.option_types import Count, CountOrZero, NotNegative, Positive, Share, ShareBelowOne
+from vmrbench.parts.covering import covering_maximum
 from vmrbench.parts.key_map import rename_keys
 from vmrbench.parts.late_fusion import FusionLayer, PooledTokens, TokenEncoder
 from vmrbench.parts.point_heads import PointHeads, Points, point_spans, pyramid_points
@@ -204,11 +205,13 @@ class Snag(nn.Module):
 
     def distill_targets(self, outputs: Outputs, batch: Batch) -> DistillTargets:
         """Fused clips; for each the best point whose moment holds its middle, or its own; and all points."""
-        spans = point_spans(outputs.offsets, outputs.points)
+        start, end = point_spans(outputs.offsets, outputs.points).unbind(-1)
         count = batch.clips.shape[1]
-        middle = torch.arange(count, device=spans.device)[:, None] + 0.5
-        holds = (spans[:, None, :, 0] <= middle) & (middle <= spans[:, None, :, 1]) & outputs.point_mask[:, None]
-        covering = outputs.logits[:, None].masked_fill(~holds, -torch.inf).amax(-1)
+        # The middle of clip i is at i + 0.5.
+        first, last = (start - 0.5).clamp(0, count).ceil().long(), (end - 0.5).clamp(-1, count - 1).floor().long()
+        holds = (first <= last) & outputs.point_mask
+        logits = outputs.logits.masked_fill(~holds, -torch.inf)
+        covering = covering_maximum(logits, first * holds, last * holds, count)
         return DistillTargets(
             embedding=outputs.clips,
             saliency=torch.maximum(covering, outputs.logits[:, :count]),
