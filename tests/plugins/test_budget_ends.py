@@ -122,17 +122,20 @@ def test_keeping_every_clip_is_the_untrimmed_backbone_bit_for_bit(backbone_spec:
 
 
 @pytest.mark.parametrize("policy", ["concat_zero", "adapter", "zero", "hold"])
-def test_keeping_no_clip_is_the_arm_zero(policy: str) -> None:
+@pytest.mark.parametrize("backbone_spec", BACKBONES)
+def test_keeping_no_clip_is_the_arm_zero(backbone_spec: BackboneSpec, policy: str) -> None:
     rows = build_fill(policy, FINE, INDEX).width
-    options = make_options(CATALOG.backbones["moment_detr"].spec, "small", {}, "moment_detr")
-    backbone = CATALOG.backbones["moment_detr"].spec.build(options, Dims(video=rows, text=TEXT)).eval()
+    options = make_options(backbone_spec, "small", {}, backbone_spec.name)
+    backbone = backbone_spec.build(options, Dims(video=rows, text=TEXT)).eval()
+    shared = backbone.embedding_width if isinstance(backbone, SharesEncoder) else None
     nothing = CATALOG.trimmers["zero"].spec
     dims = TrimDims(index=INDEX, text=TEXT, rows=rows, embedding=None, fine=FINE)
     zero = run(nothing.build(nothing.options(), dims), policy, backbone)
 
     for parameter in BUDGETED:
         (spec,) = parameter.values
-        result = run(build(spec, 0.0, rows=rows), policy, backbone, reads_labels=spec.reads_labels)
+        trimmer = build(spec, 0.0, rows=rows, embedding=shared)
+        result = run(trimmer, policy, backbone, reads_labels=spec.reads_labels)
 
         assert_same_rows(result.rows, zero.rows)
         assert not result.reads.any()

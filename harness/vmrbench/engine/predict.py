@@ -13,7 +13,7 @@ from vmrbench.engine.arm import Arm
 from vmrbench.engine.device import autocast
 from vmrbench.engine.loading import evaluation_batches, evaluation_loader
 from vmrbench.engine.union_planning import QueryPlan, plan_queries, planned_decision
-from vmrbench.errors import DataError
+from vmrbench.errors import ConfigError, DataError
 from vmrbench.postprocess import to_predictions
 from vmrbench.protocols import Split
 from vmrbench.trim.axis import clips_in_moments
@@ -89,7 +89,8 @@ def predict_split(
     Raises:
         DataError: windows were cut and none of a video could be placed.
         AssertionError: a trimmer kept padding, a clip was read more than once, or windows took more than was kept.
-        ConfigError: clips are to be planned, and the trimmer does not score them.
+        ConfigError: clips are to be planned, and the trimmer does not score them; or windows of factor 1 would read
+            again what the trimmer has read.
     """
     arm.eval().to(device)
     batches = evaluation_batches(split, batch_size, buckets=buckets)
@@ -149,6 +150,12 @@ def _check(batch: Batch, done: BatchPredictions) -> None:
             f"sample {batch.sample_ids[row]!r}: {int(done.keep[row].sum())} clips kept, "
             f"{int(done.reads[row].sum())} of them read by the trimmer itself: "
             "none is left for a window; raise keep_ratio, or use apply: fill"
+        )
+    one_size = done.finer_reads.shape == done.reads.shape and torch.equal(finer_of(batch).mask, batch.clip_mask)
+    if one_size and bool(((done.finer_reads > 0) & (done.reads > 0)).any()):
+        raise ConfigError(
+            "windows.finer: 1: windows are cut from clips that the trimmer has read while it selected, and no clip is "
+            "read twice; set finer to 2 or more, or let the trimmer select in one step (steps: 1)"
         )
 
 

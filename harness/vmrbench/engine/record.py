@@ -116,9 +116,13 @@ def _origin(offer: Offer) -> dict[str, Any]:
 
 
 def _warnings(log: Mapping[str, Any]) -> list[str]:
+    found = []
     if log["shares_encoder"] is False:
-        return ["unshared: the selector has an encoder of its own"]
-    return []
+        found.append("unshared: the selector has an encoder of its own")
+    if log["selector"]:
+        epochs = len(log["selector"]["losses"])
+        found.append(f"selector alone: {epochs} epochs of its own before the extra ones, which every arm has")
+    return found
 
 
 def _computed(cell: Cell, predicted: Path) -> list[str]:

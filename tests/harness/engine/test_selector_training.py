@@ -76,4 +76,8 @@ def test_a_sweep_trains_the_selector_first_and_says_so(make_sweep: MakeSweep) ->
     assert len(log["selector"]["losses"]) == 2
     assert set(log["selector"]["losses"][0]) == {"trim_selection"}
     assert len(log["losses"]) == 1
+    assert sweep.record("exact")["warnings"] == [
+        "selector alone: 2 epochs of its own before the extra ones, which every arm has"
+    ]
+    assert "selector alone: 2 epochs" in sweep.config.report.read_text(encoding="utf-8")
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == []

@@ -13,7 +13,7 @@ from vmrbench.engine.identity_keys import run_key
 from vmrbench.engine.record import RECORD
 from vmrbench.engine.splits import Subset, split_of, with_finer
 from vmrbench.engine.stages import MACS, PREDICTIONS, read_queries
-from vmrbench.errors import DataError
+from vmrbench.errors import DataError, UserError
 from vmrbench.score.submission import read_predictions
 from vmrbench.store import read_json
 
@@ -144,6 +144,13 @@ def test_merged_predictions_lie_inside_their_video_and_every_query_has_one(cut: 
 
 def test_windows_start_from_the_base_of_the_other_arms_of_their_input(cut: Any) -> None:
     assert len({cut.keys(arm).base for arm in ("all", *ARMS)}) == 1
+
+
+def test_a_clip_is_not_read_by_the_selector_and_by_a_window(make_sweep: Callable[..., Any]) -> None:
+    sweep = make_sweep("two_windows", sets=(*SETS, "train.extra_epochs=0", "trimmers.two_windows.windows.finer=1"))
+
+    with pytest.raises(UserError, match="finer: 1: windows are cut from clips that the trimmer has read"):
+        sweep.run()
 
 
 def test_a_split_without_finer_clips_is_told_and_its_own_clips_are_those_of_factor_1(cut: Any) -> None:

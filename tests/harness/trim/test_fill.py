@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vmrbench.errors import DataError
 from vmrbench.testing.factories import make_batch
 from vmrbench.trim.access import CountingAccess
+from vmrbench.trim.axis import axis_to_seconds
 from vmrbench.trim.fill import Adapter, ConcatZero, FineOnly, Hold, Zero, build_fill, nearest_kept
 
 KEEP = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
@@ -50,6 +51,26 @@ def test_zero_leaves_nothing_where_a_clip_was_not_kept() -> None:
 
     assert torch.equal(rows.clips, batch.clips * KEEP[..., None])
     assert rows.index is None
+
+
+@given(
+    plans=st.lists(st.lists(st.booleans(), min_size=1, max_size=9), min_size=1, max_size=3),
+    picks=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+@pytest.mark.parametrize("policy", ["concat_zero", "adapter", "zero", "hold"])
+def test_times_survive_every_plan(policy: str, plans: list[list[bool]], picks: tuple[float, float]) -> None:
+    batch = make_batch([len(plan) for plan in plans], width=4, index_width=2, clip_seconds=2.0)
+    keep = torch.zeros(batch.clip_mask.shape)
+    for row, plan in enumerate(plans):
+        keep[row, : len(plan)] = torch.tensor(plan)
+
+    rows = build_fill(policy, 4, 2)(batch, batch.clips, keep)
+    seconds = axis_to_seconds(torch.tensor(sorted(picks)) * rows.lengths[:, None, None], rows)
+
+    assert torch.equal(rows.clip_mask, batch.clip_mask)
+    for row, plan in enumerate(plans):
+        expected = [pick * len(plan) * 2.0 for pick in sorted(picks)]
+        assert seconds[row, 0].tolist() == pytest.approx(expected, abs=1e-3)
 
 
 @given(kept=st.lists(st.booleans(), min_size=1, max_size=30))
