@@ -131,8 +131,8 @@ class SimulatedSplit:
         self._annotations, self._video_of = self._ask(name, options.queries_per_video)
         self._words = word_table()
         self._codes = make_codes()
-        self._features = KeepLast(self._render, 2048)
-        self._finer = KeepLast(self._render_finer, 512)
+        self._features = KeepLast(self._render)
+        self._finer = KeepLast(self._render_finer)
 
     def __len__(self) -> int:
         return len(self._annotations)

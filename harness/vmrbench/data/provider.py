@@ -21,8 +21,6 @@ from vmrbench.errors import ConfigError, DataError
 from vmrbench.protocols import DatasetFacts, FeatureFacts
 from vmrbench.types import Annotation, FinerClips, Sample
 
-REMEMBERED_VIDEOS = 256
-
 
 class Provider(Protocol):
     """Gives annotations their features."""
@@ -92,8 +90,8 @@ class FilesProvider:
         self._packed = cache is None
         self._reads_frame_rate = any(store.source.reads_frame_rate for store in self.stores)
         self._clip_seconds = same_clip_seconds([store.source for store in [*self._clips, *self._index]])
-        self._read = KeepLast(self._read_video, REMEMBERED_VIDEOS)
-        self._read_finer = KeepLast(self._read_finer_video, REMEMBERED_VIDEOS)
+        self._read = KeepLast(self._read_video)
+        self._read_finer = KeepLast(self._read_finer_video)
 
     def check_coverage(self, annotations: Sequence[Annotation]) -> None:
         """Raise DataError where a video or query has no features, before any is read."""

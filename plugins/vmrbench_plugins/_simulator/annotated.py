@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from vmrbench.data.cache import KeepLast
-from vmrbench.data.provider import REMEMBERED_VIDEOS
 from vmrbench.data.query_words import QueryFeatures
 from vmrbench.protocols import DatasetFacts, FeatureFacts
 from vmrbench.types import Annotation, FinerClips, Sample
@@ -32,7 +31,7 @@ class SimulatedProvider:
         self._clip_seconds, self._seed = clip_seconds, seed
         self._queries = queries
         self._videos = AnnotatedVideos(annotations, clip_seconds, seed)
-        self._render = KeepLast(self._render_video, REMEMBERED_VIDEOS)
+        self._render = KeepLast(self._render_video)
 
     def check_coverage(self, annotations: Sequence[Annotation]) -> None:
         """Every annotation has features."""

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
+import torch
 
 from vmrbench.data.cache import KeepLast
 from vmrbench.data.splits import carve_validation, limit
@@ -53,11 +56,30 @@ def test_limit_of_none_keeps_all() -> None:
     assert limit(queries(3, 2), videos=None, queries=None, seed=0) == queries(3, 2)
 
 
+@dataclass(frozen=True)
+class Video:
+    """Ten bytes a number: four in one tensor, six in a part of a pair."""
+
+    name: str
+    clips: torch.Tensor
+    more: tuple[torch.Tensor, int]
+
+
 def test_remembered_value_is_loaded_once() -> None:
     loaded: list[str] = []
-    keep: KeepLast[str, str] = KeepLast(lambda key: loaded.append(key) or key, 2)  # type: ignore[func-returns-value]  # append gives None
+
+    def load(key: str) -> Video:
+        loaded.append(key)
+        size = 5 if key == "large" else 1
+        return Video(key, torch.zeros(size, dtype=torch.float32), (torch.zeros(3 * size, dtype=torch.int16), 1))
+
+    keep: KeepLast[str, Video] = KeepLast(load, 20)
 
     for key in ("a", "b", "a", "c", "a", "b"):
-        keep(key)
-
+        assert keep(key).name == key
     assert loaded == ["a", "b", "c", "b"]
+
+    # What is larger than all of the memory is still kept until the next one comes.
+    for key in ("large", "large", "b", "b", "large"):
+        keep(key)
+    assert loaded[4:] == ["large", "b", "large"]
