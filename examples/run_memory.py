@@ -77,7 +77,7 @@ def page(config: SweepConfig, cells: Sequence[Cell], peaks: Sequence[Peak]) -> s
     """Markdown: what was run, a row for every backbone, and whether all stay under the cap."""
     lines = ["| backbone | all processes, GB | largest process, GB | minutes |", "| --- | ---: | ---: | ---: |"]
     for peak in peaks:
-        minutes = f"{peak.seconds / 60:.1f}" if peak.failure is None else f"failed: {peak.failure}"
+        minutes = f"{peak.seconds / 60:.1f}" if peak.failure is None else f"failed: {peak.failure.replace('|', '/')}"
         lines.append(f"| `{peak.backbone}` | {peak.together / 1e9:.2f} | {peak.largest / 1e9:.2f} | {minutes} |")
     good = [peak for peak in peaks if peak.failure is None]
     under = [peak for peak in good if peak.together < CAP_BYTES]

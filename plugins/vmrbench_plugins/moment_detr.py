@@ -192,6 +192,7 @@ SPEC = BackboneSpec(
     source="https://github.com/jayleicn/moment_detr",
     options=MomentDetrOptions,
     build=MomentDetr,
+    revision=2,  # Since 2 dropout is drawn for the query first.
     axis="clips",
     capabilities=frozenset({"encode", "distill"}),
     presets={

@@ -208,10 +208,10 @@ class Snag(nn.Module):
         start, end = point_spans(outputs.offsets, outputs.points).unbind(-1)
         count = batch.clips.shape[1]
         # The middle of clip i is at i + 0.5.
-        first, last = (start - 0.5).clamp(0, count).ceil().long(), (end - 0.5).clamp(-1, count - 1).floor().long()
+        first, last = (start - 0.5).clamp(0, count).ceil(), (end - 0.5).clamp(-1, count - 1).floor()
         holds = (first <= last) & outputs.point_mask
-        logits = outputs.logits.masked_fill(~holds, -torch.inf)
-        covering = covering_maximum(logits, first * holds, last * holds, count)
+        ends = [torch.where(holds, place, 0).long() for place in (first, last)]
+        covering = covering_maximum(outputs.logits.masked_fill(~holds, -torch.inf), ends[0], ends[1], count)
         return DistillTargets(
             embedding=outputs.clips,
             saliency=torch.maximum(covering, outputs.logits[:, :count]),

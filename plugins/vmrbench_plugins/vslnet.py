@@ -287,6 +287,7 @@ SPEC = BackboneSpec(
     source="https://github.com/26hzhang/VSLNet",
     options=VslNetOptions,
     build=VslNet,
+    revision=2,  # Since 2 dropout is drawn for the query first.
     axis="clips",
     capabilities=frozenset({"encode", "distill"}),
     presets=PRESETS,

@@ -255,6 +255,15 @@ def test_encoded_clips_are_those_of_the_finest_level() -> None:
     assert _error(encoded, model(batch).clips.detach().numpy()) < 1e-5
 
 
+def test_a_point_that_is_no_number_holds_no_clip() -> None:
+    model, batch = _fresh(), make_batch([8])
+    outputs = model(batch)
+
+    broken = replace(outputs, offsets=torch.full_like(outputs.offsets, math.nan))
+
+    assert torch.equal(model.distill_targets(broken, batch).saliency, outputs.logits[:, :8])
+
+
 def test_a_clip_is_as_salient_as_the_best_point_whose_moment_holds_it() -> None:
     model, batch = _fresh(), make_batch([8])
     outputs = model(batch)

@@ -7,18 +7,19 @@ from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 # 256 MB: some 4,000 short videos with the narrow features of the simulation, a dozen hours with those of QVHighlights.
-# Every split has as much in every process, so that many long videos do not fill the memory of a machine.
+# Bounded in bytes, so that many long videos do not fill the memory of a machine.
 REMEMBERED_BYTES = 2**28
 
 
 class KeepLast(Generic[Key, Value]):
-    """Calls `load` for a key that is not remembered; remembers what was used last, up to `capacity` bytes of tensors.
+    """Calls `load` for a key that is not remembered; remembers what was used last, up to `capacity` bytes.
 
     The last value is remembered whatever its size.
     """
@@ -42,9 +43,9 @@ class KeepLast(Generic[Key, Value]):
 
 
 def _tensor_bytes(value: Any) -> int:
-    """Bytes of the tensors that a value is or holds, in its fields or as its parts."""
-    if isinstance(value, Tensor):
+    """Bytes of the tensors and arrays that a value is or holds, in its fields or as its parts."""
+    if isinstance(value, Tensor | np.ndarray):
         return value.nbytes
     if is_dataclass(value):
         return sum(_tensor_bytes(getattr(value, item.name)) for item in fields(value))
-    return sum(map(_tensor_bytes, value)) if isinstance(value, tuple) else 0
+    return sum(map(_tensor_bytes, value)) if isinstance(value, tuple | list) else 0

@@ -155,7 +155,7 @@ def _check(batch: Batch, done: BatchPredictions) -> None:
     if one_size and bool(((done.finer_reads > 0) & (done.reads > 0)).any()):
         raise ConfigError(
             "windows.finer: 1: windows are cut from clips that the trimmer has read while it selected, and no clip is "
-            "read twice; set finer to 2 or more, or let the trimmer select in one step (steps: 1)"
+            "read twice; set finer to 2 or more, or let the trimmer read none (spotvmr: steps: 1)"
         )
 
 

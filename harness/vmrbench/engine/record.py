@@ -119,9 +119,11 @@ def _warnings(log: Mapping[str, Any]) -> list[str]:
     found = []
     if log["shares_encoder"] is False:
         found.append("unshared: the selector has an encoder of its own")
-    if log["selector"]:
-        epochs = len(log["selector"]["losses"])
-        found.append(f"selector alone: {epochs} epochs of its own before the extra ones, which every arm has")
+    alone = log.get("selector")  # Logs written before selectors could learn alone lack it.
+    if alone:
+        found.append(
+            f"selector alone: {len(alone['losses'])} epochs of its own before the extra ones, which every arm has"
+        )
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vmrbench.config import TrainConfig
+from vmrbench.engine.record import _warnings
 from vmrbench.engine.selector_training import can_learn_alone, train_selector
 from vmrbench.engine.splits import split_of
 from vmrbench.engine.stages import LOG, new_arm, untrimmed_arm
@@ -81,3 +82,7 @@ def test_a_sweep_trains_the_selector_first_and_says_so(make_sweep: MakeSweep) ->
     ]
     assert "selector alone: 2 epochs" in sweep.config.report.read_text(encoding="utf-8")
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == []
+
+
+def test_a_log_from_before_selectors_learned_alone_says_nothing_of_it() -> None:
+    assert _warnings({"shares_encoder": True}) == []
