@@ -1,6 +1,6 @@
 """Memory of a whole `vmrbench run`, all of its processes together, backbone by backbone.
 
-    python examples/run_memory.py                  # examples/hour.yaml: a quarter of an hour
+    python examples/run_memory.py                  # examples/hour.yaml: 22 minutes, more beside other work
     python examples/run_memory.py FILE --only snag
 
 Writes reports/run_memory.md. A run is one of everything: training of teacher, arms and selectors, predictions, probes,
