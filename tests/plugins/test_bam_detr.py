@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import detr_golden
+import double_precision
 import pytest
 import torch
 from detr_golden import DetrGolden
@@ -26,10 +27,9 @@ KEYS = "official_full_state_dict_keys.json"
 PUBLISHED_PARAMETERS, PUBLISHED_MEGAMACS = 14_503_994, 1080.869
 # The original holds the heads that move anchors, and those of saliency, under two names.
 ALIASES = 2 * 3 * 6 + 4
-# The weights of the stored case amplify rounding in the decoder: its own numbers are up to 4e-3 off those of double
-# precision, and ours may be four times as far from these. With weights of gain 0.7, and in double precision, ours are
-# within 1e-5.
-ROUNDING = 1.6e-2
+# The weights of the stored case amplify rounding in the decoder: its own qualities are up to 4e-3 off those of double
+# precision, its decoded scores 2.7e-3. With weights of gain 0.7, and in double precision, ours are within 1e-5.
+LAST, DECODED = 2e-3, 2.8e-3
 
 
 def stored_case(shared_dir: Path) -> DetrGolden:
@@ -65,7 +65,7 @@ def test_assignments_equal_the_official_ones(golden: DetrGolden) -> None:
 
 
 def test_weighted_losses_equal_the_official_ones(golden: DetrGolden) -> None:
-    detr_golden.assert_losses_equal(golden, tolerances=dict.fromkeys(["span", "giou", "quality"], ROUNDING))
+    detr_golden.assert_losses_equal(golden, tolerances=dict.fromkeys(["span", "giou", "quality"], LAST))
 
 
 def test_results_in_double_precision_equal_the_official_ones(in_double: InDouble) -> None:
@@ -76,8 +76,10 @@ def test_rounding_is_as_small_as_in_the_official_code(golden: DetrGolden, in_dou
     in_double.assert_rounding_as_small_as_the_stored_one(golden)
 
 
-def test_decoded_moments_equal_the_official_ones(golden: DetrGolden) -> None:
-    detr_golden.assert_decoded_equal(golden, tolerance=ROUNDING)
+def test_decoded_moments_equal_the_official_ones(in_double: InDouble) -> None:
+    """Ours in double precision: in single, the rounding of some processors adds 3e-3."""
+    with double_precision.in_double():
+        detr_golden.assert_decoded_equal(in_double.golden, tolerance=DECODED)
 
 
 def test_a_sample_without_padding_is_the_same_with_and_without_the_official_bugs(golden: DetrGolden) -> None:
