@@ -3,7 +3,7 @@
     python examples/run_memory.py                  # examples/hour.yaml: 22 minutes, more beside other work
     python examples/run_memory.py FILE --only snag
 
-Writes reports/run_memory.md. A run is one of everything: training of teacher, arms and selectors, predictions, probes,
+Writes reports/run_memory.md. A run is all that the sweep asks for: training of base models and arms, predictions,
 counts, latency, report. It goes to a folder of its own, so that nothing stored is reused.
 """
 
